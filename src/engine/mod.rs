@@ -1,0 +1,1 @@
+//! The shells: threads, sockets, files and clocks around the state machines.

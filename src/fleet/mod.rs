@@ -1,0 +1,2 @@
+//! Decides about many transfers: which of them an idle connection serves, totals, per-host caps.
+#![forbid(unsafe_code)]

@@ -1,0 +1,344 @@
+//! What a user can ask of a download. The binary's flags and the library's builder both end here.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use url::Url;
+
+pub use crate::transfer::{Connections, Pin};
+
+/// Where the bytes go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Into this file, replacing what is there; or into this directory when it is one.
+    File(PathBuf),
+    /// Into this directory, under a name taken from the URL; never over an existing file.
+    Directory(PathBuf),
+    /// In order to standard output.
+    Stdout,
+}
+
+/// Which engine moves the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// io_uring where the kernel allows it, else threads.
+    #[default]
+    Auto,
+    /// io_uring or an error.
+    Uring,
+    /// Blocking sockets and `pwrite`.
+    Threads,
+}
+
+/// When data and directory are synced before the name is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// When a digest was given.
+    #[default]
+    Auto,
+    /// Always (`--fsync`).
+    Always,
+    /// Never (`--no-fsync`).
+    Never,
+}
+
+/// A digest algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+    /// SHA-1.
+    Sha1,
+    /// MD5.
+    Md5,
+    /// BLAKE3, 256 bits.
+    Blake3,
+}
+
+impl Algorithm {
+    /// Its name in options and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+            Self::Sha1 => "sha1",
+            Self::Md5 => "md5",
+            Self::Blake3 => "blake3",
+        }
+    }
+
+    /// The digest's length in bytes.
+    #[must_use]
+    pub fn len(self) -> usize {
+        match self {
+            Self::Sha256 | Self::Blake3 => 32,
+            Self::Sha512 => 64,
+            Self::Sha1 => 20,
+            Self::Md5 => 16,
+        }
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "sha256" | "sha-256" => Ok(Self::Sha256),
+            "sha512" | "sha-512" => Ok(Self::Sha512),
+            "sha1" | "sha-1" => Ok(Self::Sha1),
+            "md5" => Ok(Self::Md5),
+            "blake3" => Ok(Self::Blake3),
+            _ => Err("expected sha256, sha512, sha1, md5 or blake3".to_owned()),
+        }
+    }
+}
+
+/// A digest that the object must have: `ALGO:HEX`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Which algorithm.
+    pub algorithm: Algorithm,
+    /// Lower-case hex of the right length.
+    pub hex: String,
+}
+
+impl Digest {
+    /// A digest from its hex digits.
+    ///
+    /// # Errors
+    /// In words, when the text is not hex of the algorithm's length.
+    pub fn new(algorithm: Algorithm, hex: &str) -> Result<Self, String> {
+        let want = algorithm.len() * 2;
+        if hex.len() != want {
+            return Err(format!(
+                "expected {want} hex digits for {}, got {} characters",
+                algorithm.name(),
+                hex.chars().count()
+            ));
+        }
+        if !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(format!("expected {want} hex digits for {}", algorithm.name()));
+        }
+        Ok(Self { algorithm, hex: hex.to_ascii_lowercase() })
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (algorithm, hex) = text.split_once(':').ok_or("expected ALGO:HEX")?;
+        Self::new(algorithm.parse()?, hex)
+    }
+}
+
+/// A value that is never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A field to send, as `Name: value`; the value may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+/// Which address families may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Both.
+    #[default]
+    Any,
+    /// IPv4 alone.
+    V4,
+    /// IPv6 alone.
+    V6,
+}
+
+/// `--resolve HOST:PORT:ADDR[,ADDR]`: addresses for a host and port, without asking a resolver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The host, lower case.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Where to connect to instead.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Names, addresses and the way there.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Address families.
+    pub family: Family,
+    /// Fixed addresses.
+    pub resolve: Vec<Resolve>,
+    /// Interface name or local address to connect from.
+    pub interface: Option<String>,
+    /// Connect to this Unix socket instead of any address.
+    pub unix_socket: Option<PathBuf>,
+    /// Spread connections over all addresses of a name.
+    pub spread_ips: bool,
+    /// Proxies.
+    pub proxy: Proxies,
+}
+
+/// Which proxy serves which URL, with curl's rules. Values are URLs (`http`, `https`, `socks5`,
+/// `socks5h`); they may hold credentials.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// For `http` URLs.
+    pub http: Option<Secret>,
+    /// For `https` URLs.
+    pub https: Option<Secret>,
+    /// For whatever has none of its own.
+    pub all: Option<Secret>,
+    /// Hosts that are reached directly: curl's `no_proxy` list.
+    pub no_proxy: String,
+}
+
+/// TLS: trust and identity.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// CA certificates (PEM) instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A directory of CA certificates instead of the system's.
+    pub ca_directory: Option<PathBuf>,
+    /// CA file from the environment (`SSL_CERT_FILE`, `CURL_CA_BUNDLE`): after the options above.
+    pub env_ca_file: Option<PathBuf>,
+    /// CA directory from the environment (`SSL_CERT_DIR`).
+    pub env_ca_directory: Option<PathBuf>,
+    /// Trust everything (`--insecure`).
+    pub insecure: bool,
+    /// The client's certificate chain (PEM).
+    pub certificate: Option<PathBuf>,
+    /// The client's private key (PEM); by default in the same file.
+    pub key: Option<PathBuf>,
+    /// Refuse TLS 1.2.
+    pub tls13_only: bool,
+    /// `sha256//BASE64[;sha256//...]`, as in curl.
+    pub pinned_pubkey: Option<String>,
+}
+
+/// Who we are.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// `USER:PASS` for Basic authentication; userinfo in the URL counts when this is absent.
+    pub user: Option<Secret>,
+    /// A bearer token.
+    pub bearer: Option<Secret>,
+    /// Look the host up in this netrc file when there is nothing else.
+    pub netrc: Option<PathBuf>,
+    /// A missing netrc file is an error.
+    pub netrc_required: bool,
+    /// A `Cookie` field, or the path of a Netscape cookie file when it holds no `=`.
+    pub cookie: Option<Secret>,
+}
+
+/// Everything that can be asked of a download but the URL. `Default` is what the program does
+/// without flags.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to.
+    pub target: Target,
+    /// Take the name from `Content-Disposition` where there is one (`--remote-name`).
+    pub remote_name: bool,
+    /// How many connections.
+    pub connections: Connections,
+    /// A fixed part size in bytes.
+    pub part_size: Option<u64>,
+    /// The smallest span worth a connection, in bytes.
+    pub min_split: Option<u64>,
+    /// Which engine.
+    pub engine: EngineChoice,
+    /// What ties ranges together.
+    pub pin: Pin,
+    /// The digest that the object must have.
+    pub digest: Option<Digest>,
+    /// A digest to compute and report.
+    pub print_digest: Option<Algorithm>,
+    /// Attempts in a row without progress.
+    pub retries: u32,
+    /// No retry later than this after the start.
+    pub retry_max_time: Option<Duration>,
+    /// Retry every failure that is not our own.
+    pub retry_all_errors: bool,
+    /// Limit on resolving, connecting and the TLS handshake together.
+    pub connect_timeout: Duration,
+    /// Limit on no progress while reading.
+    pub stall_timeout: Duration,
+    /// Limit on the whole download.
+    pub max_time: Option<Duration>,
+    /// Hops of a redirect chain.
+    pub max_redirects: u32,
+    /// https may lead to http.
+    pub allow_downgrade: bool,
+    /// Refuse anything larger, in bytes.
+    pub max_size: Option<u64>,
+    /// When to sync.
+    pub fsync: Fsync,
+    /// Use what an earlier run left.
+    pub resume: bool,
+    /// Start over once when the resource changed.
+    pub restart_on_change: bool,
+    /// Other URLs of the same object.
+    pub mirrors: Vec<Url>,
+    /// Fields to send to the first origin.
+    pub headers: Vec<Header>,
+    /// `User-Agent` instead of `uget/VERSION`.
+    pub user_agent: Option<String>,
+    /// `Referer`.
+    pub referer: Option<String>,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// The way there.
+    pub network: Network,
+    /// Trust.
+    pub tls: Tls,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            target: Target::Directory(PathBuf::from(".")),
+            remote_name: false,
+            connections: Connections::Auto { max: 8 },
+            part_size: None,
+            min_split: None,
+            engine: EngineChoice::Auto,
+            pin: Pin::Auto,
+            digest: None,
+            print_digest: None,
+            retries: 5,
+            retry_max_time: None,
+            retry_all_errors: false,
+            connect_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            max_time: None,
+            max_redirects: 50,
+            allow_downgrade: false,
+            max_size: None,
+            fsync: Fsync::Auto,
+            resume: true,
+            restart_on_change: false,
+            mirrors: Vec::new(),
+            headers: Vec::new(),
+            user_agent: None,
+            referer: None,
+            credentials: Credentials::default(),
+            network: Network { spread_ips: true, ..Network::default() },
+            tls: Tls::default(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The embedded HTTP origin that `uget serve` and `uget bench` use.

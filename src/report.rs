@@ -1,0 +1,70 @@
+//! What a finished download reports.
+
+use std::{path::PathBuf, time::Duration};
+
+/// How the bytes came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Many ranges.
+    Ranges,
+    /// One plain stream.
+    Stream,
+    /// Nothing was fetched: it was there already.
+    UpToDate,
+}
+
+impl Strategy {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ranges => "ranges",
+            Self::Stream => "stream",
+            Self::UpToDate => "up-to-date",
+        }
+    }
+}
+
+/// The facts of one download; what is unknown is absent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The URL asked for, redacted.
+    pub url: String,
+    /// The URL after redirects, redacted.
+    pub final_url: String,
+    /// The published file; absent for standard output.
+    pub path: Option<PathBuf>,
+    /// The complete length in bytes.
+    pub size: u64,
+    /// Bytes fetched in this run.
+    pub transferred: u64,
+    /// Bytes of earlier runs that were used.
+    pub resumed: u64,
+    /// `ETag`, as received.
+    pub etag: Option<String>,
+    /// `Last-Modified`, as received.
+    pub last_modified: Option<String>,
+    /// Algorithm name and hex of the digest that was computed.
+    pub digest: Option<(&'static str, String)>,
+    /// A digest was given and it matched.
+    pub verified: bool,
+    /// The end of the object was known by a length or a last chunk (not by a close).
+    pub verified_length: bool,
+    /// How the bytes came.
+    pub strategy: Strategy,
+    /// Why one stream was used where many were wanted.
+    pub fallback_reason: Option<String>,
+    /// `uring` or `threads`.
+    pub engine: &'static str,
+    /// The most connections that were open at once.
+    pub connections: usize,
+    /// Requests sent, redirects and retries included.
+    pub requests: u64,
+    /// Attempts that were made again.
+    pub retries: u64,
+    /// From the start to the published name.
+    pub elapsed: Duration,
+    /// From the first body byte to the last.
+    pub transfer_elapsed: Duration,
+}

@@ -1,0 +1,1 @@
+//! Where bytes go: part file, publish, names.
