@@ -54,7 +54,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadField(name) => write!(f, "field {name:?} holds a control character"),
+            Self::BadField(name) => {
+                write!(f, "field \"{name}\" holds a character that a field cannot hold")
+            }
             Self::HeadTooLarge => write!(f, "the response head is too large"),
             Self::BadHead(why) => write!(f, "the response head is not HTTP/1: {why}"),
             Self::TooManyInterim => write!(f, "too many interim responses"),

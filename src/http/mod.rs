@@ -17,4 +17,9 @@ mod error;
 mod text;
 
 pub use error::{Error, Fault};
-pub use text::escape;
+pub use text::{escape, redact};
+
+/// Whether `octet` may stand in a token, such as a field name (RFC 9110 section 5.6.2).
+fn is_token(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
+}

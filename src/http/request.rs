@@ -1,10 +1,10 @@
 //! Requests: one GET, its range, its precondition, and the fields that the user asked for.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use url::Url;
 
-use super::Error;
+use super::{Error, escape, is_token};
 
 /// How the request target is written (RFC 9112 section 3.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,12 +35,17 @@ pub struct Field {
 }
 
 impl Field {
+    /// A field, the white space around its value taken off.
+    ///
     /// # Errors
     /// [`Error::BadField`] when the name is not a token or the value holds CR, LF, NUL or another
     /// control character but TAB.
     pub fn new(name: &str, value: &[u8]) -> Result<Self, Error> {
-        let _ = (name, value);
-        todo!()
+        let value = value.trim_ascii();
+        if name.is_empty() || !name.bytes().all(is_token) || !value.iter().copied().all(is_text) {
+            return Err(Error::BadField(escape(name.as_bytes(), NAME_SHOWN)));
+        }
+        Ok(Self { name: name.to_owned(), value: value.to_vec() })
     }
 
     /// The field's name.
@@ -78,8 +83,10 @@ pub struct Request {
     /// The value of `If-Modified-Since`.
     pub if_modified_since: Option<String>,
     /// Further fields in order. One of these replaces the default field of the same name
-    /// (`User-Agent`, `Accept`, `Host`); `Range`, `If-Range`, `Connection`, `Content-Length` and
-    /// `Transfer-Encoding` among them are left out, because the range client owns those.
+    /// (`User-Agent`, `Accept`, `Host`; of several `Host`s the first counts). Those that the range
+    /// client owns are left out: `Range`, `If-Range`, `Accept-Encoding` (coded ranges cannot be
+    /// joined), `Connection`, `Content-Length`, `Transfer-Encoding` and what else would change
+    /// where messages end or who reads them.
     pub fields: Vec<Field>,
 }
 
@@ -102,6 +109,129 @@ impl Request {
     /// `Accept-Encoding: identity`, range and preconditions, then [`Self::fields`].
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        let mut out = Vec::with_capacity(512);
+        out.extend_from_slice(b"GET ");
+        self.write_target(&mut out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        match self.chosen("Host").next() {
+            Some(host) => write_field(&mut out, "Host", &host.value),
+            None => write_field(&mut out, "Host", authority(&self.url).as_bytes()),
+        }
+        for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
+            if self.chosen(name).next().is_none() {
+                write_field(&mut out, name, value.as_bytes());
+            }
+        }
+        write_field(&mut out, "Accept-Encoding", b"identity");
+        for (name, value) in self.conditions() {
+            write_field(&mut out, name, value.as_bytes());
+        }
+        for field in self.fields.iter().filter(|field| !self.owns(&field.name)) {
+            write_field(&mut out, &field.name, &field.value);
+        }
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    fn write_target(&self, out: &mut Vec<u8>) {
+        if self.form == TargetForm::Absolute {
+            out.extend_from_slice(self.url.scheme().as_bytes());
+            out.extend_from_slice(b"://");
+            out.extend_from_slice(authority(&self.url).as_bytes());
+        }
+        out.extend_from_slice(self.url.path().as_bytes());
+        if let Some(query) = self.url.query() {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
+        }
+    }
+
+    /// The range and the preconditions that are set.
+    fn conditions(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let range = self.ask.field_value();
+        let if_range = self.if_range.as_deref().filter(|_| range.is_some());
+        [
+            ("Range", range.map(Cow::Owned)),
+            ("If-Range", if_range.map(Cow::Borrowed)),
+            ("If-None-Match", self.if_none_match.as_deref().map(Cow::Borrowed)),
+            ("If-Modified-Since", self.if_modified_since.as_deref().map(Cow::Borrowed)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// The user's fields of this name.
+    fn chosen(&self, name: &str) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a user's field of this name is not written after the others: this client alone
+    /// decides about it, or it was written already.
+    fn owns(&self, name: &str) -> bool {
+        let is = |owned: &str| owned.eq_ignore_ascii_case(name);
+        OWNED.iter().copied().any(is)
+            || (self.if_none_match.is_some() && is("If-None-Match"))
+            || (self.if_modified_since.is_some() && is("If-Modified-Since"))
     }
 }
+
+impl Ask {
+    /// The value of `Range` (RFC 9110 section 14.2). An empty part, which callers do not make,
+    /// asks for the one octet at its start.
+    fn field_value(&self) -> Option<String> {
+        match self {
+            Self::Whole => None,
+            Self::Part(range) => {
+                let last = range.end.saturating_sub(1).max(range.start);
+                Some(format!("bytes={}-{last}", range.start))
+            }
+            Self::From(start) => Some(format!("bytes={start}-")),
+        }
+    }
+}
+
+/// Host, and port where it is not the scheme's own; IPv6 addresses in brackets.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Writes one field. Octets that a value cannot hold are dropped: a validator that is damaged so
+/// matches nothing, where one that ended the line would start a field of its own.
+fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend(value.iter().copied().filter(|octet| is_text(*octet)));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a field value may hold this octet (RFC 9110 section 5.5).
+fn is_text(octet: u8) -> bool {
+    octet == b'\t' || !octet.is_ascii_control()
+}
+
+/// How much of a bad field name a message shows.
+const NAME_SHOWN: usize = 60;
+
+const USER_AGENT: &str = concat!("uget/", env!("CARGO_PKG_VERSION"));
+
+/// Fields that users cannot add at the end: `Host` because it was written first, the others
+/// because they belong to the range client or frame a message that has no body.
+const OWNED: [&str; 13] = [
+    "Host",
+    "Range",
+    "If-Range",
+    "Accept-Encoding",
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "Content-Length",
+    "Transfer-Encoding",
+    "TE",
+    "Trailer",
+    "Upgrade",
+    "Expect",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! HTTP-date in its three formats (RFC 9110 section 5.6.7).
+
+/// Seconds since 1970-01-01T00:00:00Z, from an HTTP-date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HttpDate(pub i64);
+
+impl HttpDate {
+    /// Reads the three formats of RFC 9110 section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`,
+    /// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. Years of two digits are
+    /// 1970 to 2069. The day of the week must be one, but need not be the right one.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
+        if let Some((weekday, rest)) = text.split_once(", ") {
+            let rest = rest.strip_suffix(" GMT")?;
+            return if SHORT_DAYS.contains(&weekday) {
+                imf_fixdate(rest)
+            } else {
+                LONG_DAYS.contains(&weekday).then(|| rfc850(rest))?
+            };
+        }
+        let (weekday, rest) = text.split_once(' ')?;
+        SHORT_DAYS.contains(&weekday).then(|| asctime(rest))?
+    }
+}
+
+/// `06 Nov 1994 08:49:37`
+fn imf_fixdate(text: &str) -> Option<HttpDate> {
+    let [day, month, year, time] = fields(text, ' ')?;
+    instant(digits(year, 4)?, month, digits(day, 2)?, time)
+}
+
+/// `06-Nov-94 08:49:37`
+fn rfc850(text: &str) -> Option<HttpDate> {
+    let (date, time) = text.split_once(' ')?;
+    let [day, month, year] = fields(date, '-')?;
+    let year = match digits(year, 2)? {
+        year @ 70.. => 1900 + year,
+        year => 2000 + year,
+    };
+    instant(year, month, digits(day, 2)?, time)
+}
+
+/// `Nov  6 08:49:37 1994`
+fn asctime(text: &str) -> Option<HttpDate> {
+    let (month, rest) = text.split_once(' ')?;
+    let (day, rest) = rest.split_at_checked(2)?;
+    let day = match day.strip_prefix(' ') {
+        Some(day) => digits(day, 1)?,
+        None => digits(day, 2)?,
+    };
+    let [time, year] = fields(rest.strip_prefix(' ')?, ' ')?;
+    instant(digits(year, 4)?, month, day, time)
+}
+
+fn instant(year: i64, month: &str, day: i64, time: &str) -> Option<HttpDate> {
+    let month = MONTHS.iter().position(|name| *name == month)?;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let in_month = *DAYS_IN_MONTH.get(month)? + i64::from(leap && month == 1);
+    let [hour, minute, second] = fields(time, ':')?;
+    let (hour, minute, second) = (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?);
+    // A leap second is written as 60.
+    if !(1..=in_month).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Whole days before the year, then before the month: leap days are those of earlier years.
+    let past = year - 1;
+    let before_year = past * 365 + past.div_euclid(4) - past.div_euclid(100) + past.div_euclid(400);
+    let before_month = DAYS_IN_MONTH.iter().take(month).sum::<i64>() + i64::from(leap && month > 1);
+    let days = before_year + before_month + day - 1 - DAYS_BEFORE_1970;
+    Some(HttpDate(days * 86_400 + hour * 3600 + minute * 60 + second))
+}
+
+fn fields<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
+    let mut parts = text.split(separator);
+    let mut found = [""; N];
+    for slot in &mut found {
+        *slot = parts.next()?;
+    }
+    parts.next().is_none().then_some(found)
+}
+
+/// Exactly `count` decimal digits.
+fn digits(text: &str, count: usize) -> Option<i64> {
+    let plain = text.len() == count && text.bytes().all(|octet| octet.is_ascii_digit());
+    plain.then(|| text.parse().ok())?
+}
+
+/// Days from 0001-01-01 to 1970-01-01.
+const DAYS_BEFORE_1970: i64 = 719_162;
+
+const DAYS_IN_MONTH: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+const SHORT_DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+const LONG_DAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_formats_mean_the_same() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(HttpDate::parse(text.as_bytes()), Some(HttpDate(784_111_777)), "{text}");
+            for end in 0..text.len() {
+                let cut = HttpDate::parse(&text.as_bytes()[..end]);
+                assert_eq!(cut, None, "{}", &text[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn instants_are_those_of_date_1() {
+        for (text, seconds) in [
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", -1),
+            ("Tue, 29 Feb 2000 12:00:00 GMT", 951_825_600),
+            ("Sat, 01 Mar 2100 00:00:00 GMT", 4_107_542_400),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799),
+            ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
+            ("Mon, 01 Jan 0001 00:00:00 GMT", -62_135_596_800),
+            ("Monday, 01-Jan-69 00:00:00 GMT", 3_124_224_000),
+            ("Thursday, 01-Jan-70 00:00:00 GMT", 0),
+            ("Fri Nov 16 08:49:37 2018", 1_542_358_177),
+        ] {
+            assert_eq!(HttpDate::parse(text.as_bytes()), Some(HttpDate(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_follows_the_one_before() {
+        let mut expected = HttpDate::parse(b"Sat, 01 Jan 1900 00:00:00 GMT").unwrap().0;
+        for year in 1900..2301 {
+            for month in MONTHS {
+                for day in 1..=31 {
+                    let text = format!("Sat, {day:02} {month} {year} 00:00:00 GMT");
+                    if let Some(date) = HttpDate::parse(text.as_bytes()) {
+                        assert_eq!(date.0, expected, "{text}");
+                        expected += 86_400;
+                    }
+                }
+            }
+        }
+        let after = HttpDate::parse(b"Sat, 01 Jan 2301 00:00:00 GMT").unwrap().0;
+        assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn other_text_is_no_date() {
+        for text in [
+            "",
+            "0",
+            "-1",
+            "now",
+            "1994-11-06T08:49:37Z",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "sun, 06 Nov 1994 08:49:37 GMT",
+            "Son, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 31 Nov 1994 08:49:37 GMT",
+            "Sun, 29 Feb 1900 08:49:37 GMT",
+            "Sun, 06 Now 1994 08:49:37 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, 06 Nov 1994 8:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37:00 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sun, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov  6 08:49:37 1994 GMT",
+            "Sun Nov \u{e9} 08:49:37 1994",
+            "Sun, \u{661}6 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(HttpDate::parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(HttpDate::parse(b"\xff"), None);
+    }
+}
