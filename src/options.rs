@@ -186,6 +186,9 @@ pub struct Network {
     pub resolve: Vec<Resolve>,
     /// Interface name or local address to connect from.
     pub interface: Option<String>,
+    /// The zone of a link-local IPv6 literal in the URL (`[fe80::1%25eth0]`), which the URL itself
+    /// cannot hold: an interface's name or index.
+    pub zone: Option<String>,
     /// Connect to this Unix socket instead of any address.
     pub unix_socket: Option<PathBuf>,
     /// Spread connections over all addresses of a name.

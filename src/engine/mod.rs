@@ -1,1 +1,4 @@
 //! The shells: threads, sockets, files and clocks around the state machines.
+
+pub(crate) mod connect;
+pub(crate) mod resolve;
