@@ -3,9 +3,8 @@
 use std::fmt;
 
 /// The kinds of failure that callers tell apart. The program's exit codes are a total function of
-/// this.
+/// this, which is why it may be matched exhaustively: whoever adds a kind is made to choose its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ErrorKind {
     /// The options contradict each other or name something impossible.
     Usage,
@@ -49,6 +48,36 @@ pub enum ErrorKind {
     Cancelled(i32),
     /// A defect of this program.
     Internal,
+}
+
+impl ErrorKind {
+    /// Its name in reports for machines: lower case, with hyphens.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::BadUrl => "bad-url",
+            Self::ResolveProxy => "resolve-proxy",
+            Self::ResolveHost => "resolve-host",
+            Self::Connect => "connect",
+            Self::Protocol => "protocol",
+            Self::Partial => "partial",
+            Self::Status(_) => "status",
+            Self::Write => "write",
+            Self::Timeout => "timeout",
+            Self::Range => "range",
+            Self::TlsHandshake => "tls-handshake",
+            Self::CannotResume => "cannot-resume",
+            Self::TooManyRedirects => "too-many-redirects",
+            Self::Receive => "receive",
+            Self::Certificate => "certificate",
+            Self::TooLarge => "too-large",
+            Self::Digest => "digest",
+            Self::Changed => "changed",
+            Self::Cancelled(_) => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// Why a download failed. `Display` is one line, lower case, without a trailing period; it names

@@ -1,0 +1,322 @@
+//! Arguments and environment -> [`Options`]. The only reader of the environment; what it reads
+//! there or in a file never appears in a message.
+
+mod network;
+mod request;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use uget::{Connections, Error, ErrorKind, Fsync, Options, Target};
+use url::Url;
+
+use super::{
+    args::{
+        self, CheckArgs, Cli, DisplayArgs, LimitArgs, OutputArgs, ParallelArgs, ProgressMode,
+        Wanted,
+    },
+    size,
+};
+
+/// One download, as asked for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What to download, as typed.
+    pub(crate) url: String,
+    /// Everything else.
+    pub(crate) options: Options,
+    /// What is said meanwhile.
+    pub(crate) voice: Voice,
+    /// What should be said before it starts.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What is said, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Voice {
+    /// Errors alone.
+    pub(crate) quiet: bool,
+    /// Decisions too.
+    pub(crate) verbose: bool,
+    /// A JSON report instead of the summary line.
+    pub(crate) json: bool,
+    /// Progress.
+    pub(crate) progress: ProgressMode,
+    /// Nothing forbids a live line: `NO_COLOR` is not set, `TERM` is not `dumb`.
+    pub(crate) live_allowed: bool,
+    /// Standard output carries the object, so that what belongs there goes to standard error.
+    pub(crate) stdout_is_data: bool,
+}
+
+/// What surrounds the process: a value, so that tests need not change their own.
+pub(crate) struct Surroundings<'a> {
+    /// Looks a variable up.
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// How many descriptors may be open, the hard limit where it can be reached.
+    pub(crate) descriptors: usize,
+}
+
+impl Surroundings<'_> {
+    /// The process's own. Raises the soft limit on descriptors to the hard one.
+    pub(crate) fn of_process() -> Self {
+        Surroundings { variable: &|name| std::env::var_os(name), descriptors: raise_descriptors() }
+    }
+
+    /// A variable that is set, not empty, and text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] when it is not UTF-8.
+    fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        let Some(value) = (self.variable)(name).filter(|v| !v.is_empty()) else { return Ok(None) };
+        value
+            .into_string()
+            .map(Some)
+            .map_err(|_| usage(format!("the value of {name} is not UTF-8")))
+    }
+
+    /// A variable that is set and not empty, as a path.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        (self.variable)(name).filter(|v| !v.is_empty()).map(PathBuf::from)
+    }
+
+    /// The flag's value, else the variable's, by the flag's own parser.
+    fn or_variable<T>(
+        &self,
+        flag: Option<T>,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Error> {
+        if flag.is_some() {
+            return Ok(flag);
+        }
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|why| usage(format!("invalid value in {name}: {why}")))
+    }
+}
+
+/// The download that `cli` asks for in these surroundings.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] and [`ErrorKind::BadUrl`]. Files of `-H @FILE` are read here; nothing else
+/// is touched.
+pub(crate) fn job(cli: Cli, around: &Surroundings<'_>) -> Result<Job, Error> {
+    let mut options = Options::default();
+    let mut warnings = Vec::new();
+    let url = one_url(cli.urls)?;
+    output(cli.output, &mut options)?;
+    parallel(cli.parallel, around, &mut options, &mut warnings)?;
+    check(cli.check, around, &mut options)?;
+    limits(&cli.limits, around, &mut options)?;
+    request::apply(cli.request, around, &mut options)?;
+    network::apply(cli.network, around, &mut options)?;
+    network::apply_tls(cli.tls, around, &mut options)?;
+    if options.tls.insecure {
+        warnings.push("--insecure: certificates are not checked".to_owned());
+    }
+    let voice = voice(&cli.display, around, options.target == Target::Stdout)?;
+    Ok(Job { url, options, voice, warnings })
+}
+
+/// A usage error.
+pub(crate) fn usage(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Usage, what)
+}
+
+fn one_url(urls: Vec<String>) -> Result<String, Error> {
+    match <[String; 1]>::try_from(urls) {
+        Ok([url]) => {
+            http_url(&url)?;
+            Ok(url)
+        }
+        Err(none) if none.is_empty() => {
+            Err(usage("no URL given").with_hint("uget URL; try 'uget --help'"))
+        }
+        Err(several) => {
+            Err(usage(format!("{} URLs given, but one at a time is accepted", several.len()))
+                .with_hint("for other URLs of the same file, use --mirror URL"))
+        }
+    }
+}
+
+/// An absolute http or https URL.
+///
+/// # Errors
+/// [`ErrorKind::BadUrl`], with what was probably meant. The text is not repeated where it may
+/// hold a password.
+fn http_url(text: &str) -> Result<Url, Error> {
+    let bad = |what: String| Error::new(ErrorKind::BadUrl, what);
+    if !text.contains("://") {
+        let bare = text.split(['?', '#']).next().unwrap_or_default();
+        let plausible =
+            !bare.is_empty() && !bare.contains('@') && !bare.starts_with(['/', '.', '-']);
+        let error = bad("the URL has no scheme".to_owned());
+        return Err(if plausible {
+            error.with_hint(format!("did you mean http://{bare}"))
+        } else {
+            error.with_hint("an URL looks like https://host/path")
+        });
+    }
+    let url = Url::parse(text).map_err(|why| bad(format!("unusable URL: {why}")))?;
+    match url.scheme() {
+        "http" | "https" if url.host_str().is_some_and(|h| !h.is_empty()) => Ok(url),
+        "http" | "https" => Err(bad("unusable URL: no host".to_owned())),
+        other => Err(bad(format!("unsupported scheme {other}")).with_hint("http and https work")),
+    }
+}
+
+fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {
+    if let Some(at) = args.continue_at.as_deref().filter(|&at| at != "-") {
+        let error = usage(format!("-C {at}: an offset cannot be chosen"));
+        return Err(
+            error.with_hint("resuming is the default and finds its own offset; -C - says so")
+        );
+    }
+    options.target = target(args.output, args.directory_prefix)?;
+    options.remote_name = args.remote_name;
+    options.fsync = match (args.fsync, args.no_fsync) {
+        (true, _) => Fsync::Always,
+        (_, true) => Fsync::Never,
+        _ => Fsync::Auto,
+    };
+    options.resume = !args.no_resume;
+    options.restart_on_change = args.restart_on_change;
+    Ok(())
+}
+
+fn target(file: Option<PathBuf>, directory: Option<PathBuf>) -> Result<Target, Error> {
+    if file.as_ref().or(directory.as_ref()).is_some_and(|p| p.as_os_str().is_empty()) {
+        return Err(usage("the output's name is empty"));
+    }
+    match (file, directory) {
+        (Some(file), Some(_)) if file.as_os_str() == "-" => {
+            Err(usage("-o - writes to standard output, so -P has no meaning")
+                .with_hint("leave one out"))
+        }
+        (Some(file), Some(_)) if file.is_absolute() => {
+            Err(usage("-o names an absolute path, so -P has no meaning").with_hint("leave one out"))
+        }
+        (Some(file), None) if file.as_os_str() == "-" => Ok(Target::Stdout),
+        (Some(file), Some(directory)) => Ok(Target::File(directory.join(file))),
+        (Some(file), None) => Ok(Target::File(file)),
+        (None, directory) => Ok(Target::Directory(directory.unwrap_or_else(|| PathBuf::from(".")))),
+    }
+}
+
+fn parallel(
+    args: ParallelArgs,
+    around: &Surroundings<'_>,
+    options: &mut Options,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    let wanted = around.or_variable(args.connections, "UGET_CONNECTIONS", args::connections)?;
+    options.connections = connections(wanted, around.descriptors, options.connections, warnings);
+    options.part_size =
+        around.or_variable(args.part_size, "UGET_PART_SIZE", size::bytes_nonzero)?;
+    options.min_split =
+        around.or_variable(args.min_split, "UGET_MIN_SPLIT", size::bytes_nonzero)?;
+    if let Some(part) = options.part_size {
+        let (Connections::Exactly(n) | Connections::Auto { max: n }) = options.connections;
+        let window = u64::try_from(n).ok().and_then(|n| n.checked_mul(2)?.checked_mul(part));
+        if window.is_none_or(|bytes| i64::try_from(bytes).is_err()) {
+            return Err(usage("--part-size times the connections is beyond any file"));
+        }
+    }
+    options.engine =
+        around.or_variable(args.engine, "UGET_ENGINE", args::engine)?.unwrap_or(options.engine);
+    options.pin = around.or_variable(args.pin, "UGET_PIN", args::pin)?.unwrap_or(options.pin);
+    options.mirrors = args.mirrors.iter().map(|text| http_url(text)).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+/// At most [`MOST_CONNECTIONS`], and no more than descriptors allow: a connection takes one, all
+/// the rest of the program about [`OWN_DESCRIPTORS`].
+fn connections(
+    wanted: Option<Wanted>,
+    descriptors: usize,
+    default: Connections,
+    warnings: &mut Vec<String>,
+) -> Connections {
+    let affordable = descriptors.saturating_sub(OWN_DESCRIPTORS).max(1);
+    let default_most = match default {
+        Connections::Auto { max } | Connections::Exactly(max) => max,
+    };
+    let Some(Wanted::Exactly(n)) = wanted else {
+        return Connections::Auto { max: default_most.min(affordable) };
+    };
+    let granted = n.min(MOST_CONNECTIONS).min(affordable);
+    if granted < n {
+        let limit = if affordable < MOST_CONNECTIONS.min(n) {
+            format!("the limit on open files ({descriptors}) allows")
+        } else {
+            "uget makes at most".to_owned()
+        };
+        warnings.push(format!("too many connections asked for: {limit} {granted}"));
+    }
+    Connections::Exactly(granted)
+}
+
+fn check(args: CheckArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
+    options.digest = args.sha256.or(args.digest);
+    options.print_digest = args.print_digest;
+    options.max_size = around.or_variable(args.max_size, "UGET_MAX_SIZE", size::bytes)?;
+    Ok(())
+}
+
+fn limits(args: &LimitArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
+    let count = |text: &str| text.parse::<u32>().map_err(|_| "expected a number".to_owned());
+    let retries = around.or_variable(args.retries, "UGET_RETRIES", count)?;
+    options.retries = if args.fail_fast { 0 } else { retries.unwrap_or(options.retries) };
+    options.retry_max_time = args.retry_max_time;
+    options.retry_all_errors = args.retry_all_errors;
+    if let Some(limit) =
+        around.or_variable(args.connect_timeout, "UGET_CONNECT_TIMEOUT", size::seconds)?
+    {
+        options.connect_timeout = limit;
+    }
+    if let Some(limit) =
+        around.or_variable(args.stall_timeout, "UGET_STALL_TIMEOUT", size::seconds)?
+    {
+        options.stall_timeout = limit;
+    }
+    options.max_time = around.or_variable(args.max_time, "UGET_MAX_TIME", size::seconds)?;
+    Ok(())
+}
+
+fn voice(
+    args: &DisplayArgs,
+    around: &Surroundings<'_>,
+    stdout_is_data: bool,
+) -> Result<Voice, Error> {
+    let mode = |text: &str| clap::ValueEnum::from_str(text, true);
+    let asked = around.or_variable(args.progress, "UGET_PROGRESS", mode)?.unwrap_or_default();
+    let no_color = around.path("NO_COLOR").is_some();
+    let dumb = around.path("TERM").is_some_and(|t| t.as_os_str().eq_ignore_ascii_case("dumb"));
+    Ok(Voice {
+        quiet: args.quiet,
+        verbose: args.verbose > 0,
+        json: args.json,
+        progress: if args.quiet || args.no_progress { ProgressMode::None } else { asked },
+        live_allowed: !no_color && !dumb,
+        stdout_is_data,
+    })
+}
+
+/// Raises the soft limit on descriptors to the hard one (setrlimit(2)); the limit that holds then.
+fn raise_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let holds = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    holds.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
+}
+
+/// No server is asked for more, whatever was typed.
+const MOST_CONNECTIONS: usize = 256;
+/// Standard streams, part file, journal, lock, directory, rings and their wake-ups, a resolver's
+/// sockets.
+const OWN_DESCRIPTORS: usize = 12;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! What people read: errors, hints, warnings, the summary. Every text is escaped here, whoever
+//! wrote it, and nothing that cannot be written is worth failing for.
+
+use std::io::{self, Write};
+
+use uget::{Error, ErrorKind, Report, Strategy};
+
+use super::text;
+
+/// Writes lines to standard error. A closed or full one is ignored: the exit code says the rest.
+pub(crate) fn to_stderr(lines: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(lines.as_bytes()).and_then(|()| err.flush());
+}
+
+/// Writes lines to standard output, with the same indifference: what was downloaded is downloaded.
+pub(crate) fn to_stdout(lines: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+}
+
+/// `uget: WHAT` and, where something can be done, `hint: ...`, each with its line end.
+pub(crate) fn error(error: &Error) -> String {
+    let what = line(&error.to_string());
+    match hint(error) {
+        Some(hint) => format!("{what}hint: {}\n", text::escape(&hint)),
+        None => what,
+    }
+}
+
+/// One line with the program's name before it.
+pub(crate) fn line(what: &str) -> String {
+    format!("uget: {}\n", text::escape(what))
+}
+
+/// A line that warns.
+pub(crate) fn warning(what: &str) -> String {
+    line(&format!("warning: {what}"))
+}
+
+/// What can be done: what the error itself says, else what its kind suggests.
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    let of_kind = || match error.kind() {
+        ErrorKind::Usage => Some("try 'uget --help'"),
+        ErrorKind::BadUrl => Some("an URL looks like https://host/path"),
+        ErrorKind::ResolveProxy => Some("--noproxy '*' goes without a proxy"),
+        ErrorKind::Status(401) => Some("-u USER:PASS, --netrc or -H send credentials"),
+        ErrorKind::Status(407) => Some("--proxy http://USER:PASS@HOST:PORT sends credentials"),
+        ErrorKind::Status(429 | 503) => Some("fewer connections (-j) or more --retries may help"),
+        ErrorKind::Range => Some("-j1 downloads in one stream"),
+        ErrorKind::CannotResume => Some("--no-resume starts anew"),
+        ErrorKind::TooManyRedirects => Some("--max-redirs raises the limit"),
+        ErrorKind::Certificate => Some("--cacert FILE trusts another authority"),
+        ErrorKind::TooLarge => Some("--max-size raises the limit"),
+        ErrorKind::Changed => Some("--restart-on-change starts over by itself"),
+        ErrorKind::Internal => Some("this is a defect of uget; please report it"),
+        ErrorKind::ResolveHost
+        | ErrorKind::Connect
+        | ErrorKind::Protocol
+        | ErrorKind::Partial
+        | ErrorKind::Status(_)
+        | ErrorKind::Write
+        | ErrorKind::Timeout
+        | ErrorKind::TlsHandshake
+        | ErrorKind::Receive
+        | ErrorKind::Digest
+        | ErrorKind::Cancelled(_) => None,
+    };
+    error.hint().map(str::to_owned).or_else(|| of_kind().map(str::to_owned))
+}
+
+/// What clap found wrong, as one of our errors: its first paragraph in one line, its tip as hint.
+pub(crate) fn usage(error: &clap::Error) -> Error {
+    let rendered = error.render().to_string();
+    let mut paragraphs = rendered.split("\n\n");
+    let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let what = joined(paragraphs.next().unwrap_or_default());
+    let tip = paragraphs.map(joined).find_map(|p| p.strip_prefix("tip: ").map(str::to_owned));
+    let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
+    let error = Error::new(ErrorKind::Usage, what);
+    match tip {
+        Some(tip) => error.with_hint(tip),
+        None => error,
+    }
+}
+
+/// `NAME 1.00 GiB in 1.23s (832.52 MiB/s) with 16 connections, sha256 verified`.
+pub(crate) fn summary(report: &Report) -> String {
+    let name = match &report.path {
+        Some(path) => text::escape(&path.to_string_lossy()),
+        None => "standard output".to_owned(),
+    };
+    let size = text::bytes(report.size);
+    let mut line = match report.strategy {
+        Strategy::UpToDate => format!("{name} {size}, up to date"),
+        Strategy::Ranges | Strategy::Stream => format!(
+            "{name} {size} in {} ({}) with {}",
+            text::precise(report.elapsed),
+            text::rate(text::average(report.transferred, report.transfer_elapsed)),
+            connections(report.connections)
+        ),
+    };
+    if report.resumed > 0 && report.strategy != Strategy::UpToDate {
+        line += &format!(", {} from an earlier run", text::bytes(report.resumed));
+    }
+    match &report.digest {
+        Some((name, _)) if report.verified => line += &format!(", {name} verified"),
+        Some((name, hex)) => line += &format!(", {name} {hex}"),
+        None => {}
+    }
+    if !report.verified_length {
+        line += ", length unverified";
+    }
+    line.push('\n');
+    line
+}
+
+/// `16 connections`, `1 connection`.
+pub(crate) fn connections(n: usize) -> String {
+    if n == 1 { "1 connection".to_owned() } else { format!("{n} connections") }
+}
