@@ -1,0 +1,30 @@
+//! What the end-to-end tests stand on: a fault-injecting origin, a raw script server, a real nginx,
+//! and a way to run the real binary in a fresh directory, sandboxed and bounded in time.
+
+#![expect(unreachable_pub, reason = "a room of a test crate, written as one of its own")]
+
+mod mode;
+mod nginx;
+mod object;
+mod origin;
+mod record;
+mod reply;
+mod request;
+mod run;
+mod sandbox;
+mod script;
+mod test;
+#[cfg(test)]
+mod tests;
+
+pub use mode::{Lie, Mode, Redirect};
+pub use nginx::Nginx;
+pub use object::Object;
+pub use origin::{Limit, Origin};
+pub use record::{Exchange, Log};
+pub use reply::{Body, Chunked, End, Framing, Reply, Version};
+pub use request::Request;
+pub use run::{Invocation, Output, Running};
+pub use sandbox::{Sandbox, is_root};
+pub use script::Script;
+pub use test::{Engine, Test};

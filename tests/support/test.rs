@@ -1,0 +1,178 @@
+//! One test case: an engine, a fresh directory, and questions about what lies there afterwards.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    object::Object,
+    run::{Invocation, Output},
+    sandbox::{NOBODY, is_root},
+};
+
+/// Which engine a case runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Uring,
+    Threads,
+}
+
+/// A case that runs on one engine, in a directory of its own.
+pub struct Test {
+    pub engine: Engine,
+    root: tempfile::TempDir,
+}
+
+impl Engine {
+    /// As it is given to `--engine`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uring => "uring",
+            Self::Threads => "threads",
+        }
+    }
+}
+
+impl Test {
+    /// Runs a case on an engine. The one for io_uring is left out only where
+    /// `UGET_TEST_SKIP_URING=1` says that the machine may refuse it.
+    ///
+    /// # Panics
+    /// When the case fails, or the engine cannot be had.
+    pub fn run_on(engine: Engine, case: impl FnOnce(&Self)) {
+        if engine == Engine::Uring
+            && let Err(error) = uring()
+        {
+            let skip = std::env::var_os("UGET_TEST_SKIP_URING").is_some_and(|value| value == "1");
+            assert!(skip, "this machine refuses io_uring ({error}); UGET_TEST_SKIP_URING=1 skips");
+            eprintln!("left out, as UGET_TEST_SKIP_URING says: io_uring is refused ({error})");
+            return;
+        }
+        let root = tempfile::Builder::new().prefix("uget-e2e-").tempdir().unwrap();
+        fs::create_dir(root.path().join("work")).unwrap();
+        fs::create_dir(root.path().join("home")).unwrap();
+        case(&Self { engine, root });
+    }
+
+    /// The directory that the binary runs in.
+    pub fn dir(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// A path in that directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// A directory beside it, for what the binary should not see as its own.
+    pub fn outside(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// A run of the binary on this case's engine.
+    pub fn uget<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Invocation {
+        self.bare(["--engine", self.engine.name()]).args(args)
+    }
+
+    /// A run of the binary with just these arguments.
+    pub fn bare<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Invocation {
+        let program = Path::new(env!("CARGO_BIN_EXE_uget"));
+        Invocation::new(program, &self.dir(), &self.root.path().join("home")).args(args)
+    }
+
+    /// Gives the directories to nobody, for runs without rights.
+    pub fn give_to_nobody(&self) {
+        if is_root() {
+            fs::set_permissions(self.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+            for name in ["work", "home"] {
+                chown(self.root.path().join(name), Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
+    }
+
+    /// The names in the directory, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The directory holds these names and no others.
+    pub fn holds_only(&self, output: &Output, names: &[&str]) {
+        let found = self.names();
+        output.check(found == names, &format!("there should be just {names:?}, not {found:?}"));
+    }
+
+    /// A file holds just this object.
+    pub fn holds(&self, output: &Output, name: &str, object: &Object) {
+        match fs::read(self.path(name)) {
+            Ok(bytes) => {
+                if let Some(difference) = object.difference(&bytes) {
+                    output.explain(&format!("{name} is wrong: {difference}"));
+                }
+            }
+            Err(error) => output.explain(&format!("{name} cannot be read: {error}")),
+        }
+    }
+
+    /// Success, the object under its name, and nothing else beside it.
+    pub fn delivers(&self, output: &Output, name: &str, object: &Object) {
+        output.succeeds();
+        self.holds(output, name, object);
+        self.holds_only(output, &[name]);
+    }
+
+    /// Failure with this exit code, and no file under any visible name.
+    pub fn refuses(&self, output: &Output, code: i32) {
+        self.refuses_with(output, &[code]);
+    }
+
+    /// Failure with one of these exit codes, and no file under any visible name.
+    pub fn refuses_with(&self, output: &Output, codes: &[i32]) {
+        output.fails_with(codes);
+        let visible: Vec<String> =
+            self.names().into_iter().filter(|name| !name.starts_with('.')).collect();
+        output.check(visible.is_empty(), &format!("nothing should be visible: {visible:?}"));
+    }
+}
+
+/// Whether the kernel sets a ring up for us.
+fn uring() -> std::io::Result<()> {
+    io_uring::IoUring::new(2).map(drop)
+}
+
+/// Makes one case into two tests, one on each engine.
+#[macro_export]
+macro_rules! e2e_test {
+    ($(#[$meta:meta])* $name:ident, $case:expr) => {
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn uring() {
+                $crate::support::Test::run_on($crate::support::Engine::Uring, $case);
+            }
+
+            #[test]
+            fn threads() {
+                $crate::support::Test::run_on($crate::support::Engine::Threads, $case);
+            }
+        }
+    };
+}
