@@ -58,15 +58,17 @@ struct Segment {
 fn segments(view: &View<'_>, name: &str) -> Vec<Segment> {
     let mut all = Vec::with_capacity(8);
     let mut push = |rank, text: String| all.push(Segment { rank, text });
-    push(4, name.to_owned());
+    if !name.is_empty() {
+        push(4, name.to_owned());
+    }
     let elapsed = text::duration(view.elapsed);
     if view.bytes <= view.resumed && !matches!(view.phase, Phase::Verifying | Phase::Publishing) {
-        push(1, phase(view));
+        push(2, phase(view));
         push(0, elapsed);
         return all;
     }
     if view.total.is_some() {
-        push(1, format!("{:3}%", text::percent(view.bytes, view.total)));
+        push(PERCENT, format!("{:3}%", text::percent(view.bytes, view.total)));
     }
     push(2, text::bytes(view.bytes));
     if let Some(total) = view.total {
@@ -106,14 +108,12 @@ fn phase(view: &View<'_>) -> String {
 /// The pieces, with a gauge after the percentage where there is room for one.
 fn with_gauge(view: &View<'_>, segments: &[Segment], columns: usize) -> String {
     let room = columns.saturating_sub(width(segments) + GAP.len() + 2).min(GAUGE_MOST);
-    let flowing = segments.len() > 1 && segments[1].text.ends_with('%');
-    if room < GAUGE_LEAST || !flowing {
-        return joined(segments);
-    }
+    let after = segments.iter().position(|s| s.rank == PERCENT);
+    let (Some(after), GAUGE_LEAST..) = (after, room) else { return joined(segments) };
     let share = text::percent(view.bytes, view.total) as usize * room / 100;
     let gauge = format!("[{}{}]", "#".repeat(share), "-".repeat(room - share));
     let mut texts: Vec<&str> = segments.iter().map(|s| s.text.as_str()).collect();
-    texts.insert(2, &gauge);
+    texts.insert(after + 1, &gauge);
     texts.join(GAP)
 }
 
@@ -195,6 +195,8 @@ impl Rate {
     }
 }
 
+/// The percentage's rank, shared with nothing that is shown together with it.
+const PERCENT: u8 = 1;
 const GAP: &str = "  ";
 const NAME_COLUMNS: [usize; 3] = [40, 20, 10];
 const GAUGE_LEAST: usize = 8;
@@ -312,17 +314,19 @@ mod tests {
     #[test]
     fn okx_13_rolling_rate() {
         let at = Duration::from_millis;
+        let shown =
+            |rate: &Rate, now, bytes| rate.per_second(at(now), bytes).map(|r| r.round() as u64);
         let mut rate = Rate::default();
         for now in (0..5000).step_by(150) {
             rate.sample(at(now), 1000);
-            assert_eq!(rate.per_second(at(now), 1000), None, "nothing yet");
+            assert_eq!(shown(&rate, now, 1000), None, "nothing yet");
         }
         // The last look without growth was at 4950 ms: bytes flow from then on, 100 a second.
-        assert_eq!(rate.per_second(at(5050), 1010), Some(100.0));
+        assert_eq!(shown(&rate, 5050, 1010), Some(100));
         for now in (5050..9000).step_by(50) {
             let bytes = 1000 + (now - 4950) / 10;
             rate.sample(at(now), bytes);
-            assert_eq!(rate.per_second(at(now), bytes), Some(100.0), "{now}");
+            assert_eq!(shown(&rate, now, bytes), Some(100), "{now}");
             assert!(rate.samples.len() <= 6);
         }
         // Ten times as fast: a second and a quarter later nothing is left of the old rate.
@@ -330,14 +334,14 @@ mod tests {
         for now in (9000..10_250).step_by(50) {
             rate.sample(at(now), knee + (now - 9000));
         }
-        assert_eq!(rate.per_second(at(10_250), knee + 1250), Some(1000.0));
+        assert_eq!(shown(&rate, 10_250, knee + 1250), Some(1000));
         // A stall is seen as one.
         for now in (10_250..13_000).step_by(150) {
             rate.sample(at(now), knee + 1250);
         }
-        assert_eq!(rate.per_second(at(13_000), knee + 1250), Some(0.0));
+        assert_eq!(shown(&rate, 13_000, knee + 1250), Some(0));
         // A restart begins anew.
         rate.sample(at(13_500), 0);
-        assert_eq!(rate.per_second(at(13_600), 10), Some(100.0));
+        assert_eq!(shown(&rate, 13_600, 10), Some(100));
     }
 }
