@@ -4,25 +4,31 @@
 mod args;
 mod config;
 mod exit;
+mod inherited;
+mod line;
 mod message;
+mod progress;
+mod report;
+mod signal;
 mod size;
 mod text;
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::Parser;
-use uget::{Download, Error};
+use uget::{Download, Error, ErrorKind, Report};
 
 use self::{
     args::Cli,
-    config::{Job, Surroundings},
+    config::{Job, Surroundings, Voice},
+    progress::{Display, Ending, Screen},
 };
 
 /// Parses the command line, does what it says, and answers with the exit code.
 pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return failed(&message::usage(&error)),
+        Err(error) if error.use_stderr() => return refused(&message::usage(&error)),
         Err(help) => {
             message::to_stdout(&help.render().to_string());
             return ExitCode::SUCCESS;
@@ -30,28 +36,66 @@ pub(crate) fn run() -> ExitCode {
     };
     match config::job(cli, &Surroundings::of_process()) {
         Ok(job) => download(job),
-        Err(error) => failed(&error),
+        Err(error) => refused(&error),
     }
 }
 
-fn failed(error: &Error) -> ExitCode {
+/// The end of a program that did not get to downloading.
+fn refused(error: &Error) -> ExitCode {
     message::to_stderr(&message::error(error));
     ExitCode::from(exit::code(error.kind()))
 }
 
 fn download(job: Job) -> ExitCode {
+    let voice = job.voice;
+    if voice.stdout_is_data && inherited::stdout_was_closed() {
+        let error = Error::new(ErrorKind::Write, "standard output is closed");
+        return end(voice, &Ending::default(), &Err(error));
+    }
     let download = match Download::new(&job.url, job.options) {
         Ok(download) => download,
-        Err(error) => return failed(&error),
+        Err(error) => return end(voice, &Ending::default(), &Err(error)),
     };
-    if !job.voice.quiet {
-        job.warnings.iter().for_each(|what| message::to_stderr(&message::warning(what)));
+    let canceller = download.canceller();
+    let mut display = Display::start(voice, download.counter());
+    erase_on_panic(display.screen());
+    job.warnings.iter().for_each(|what| display.warn(what));
+    if let Err(why) = signal::watch(canceller, display.screen()) {
+        display.warn(&format!("signals are not handled: {why}"));
     }
-    match download.run(&mut ()) {
-        Ok(report) => {
-            message::to_stdout(&message::summary(&report));
-            ExitCode::SUCCESS
+    let result = download.run(&mut display);
+    let ending = display.finish(&result);
+    end(voice, &ending, &result)
+}
+
+/// A panic's message does not go into the middle of the live line.
+fn erase_on_panic(screen: Screen) {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |what| {
+        screen.erase_or_leave();
+        usual(what);
+    }));
+}
+
+/// Says how it ended: prose to standard error, results to standard output, unless the object
+/// itself went there.
+fn end(voice: Voice, ending: &Ending, result: &Result<Report, Error>) -> ExitCode {
+    let results = if voice.stdout_is_data { message::to_stderr } else { message::to_stdout };
+    let (json, code) = match result {
+        Ok(report) => (report::success(report), 0),
+        Err(error) => {
+            if !ending.said {
+                message::to_stderr(&message::error(error));
+            }
+            (report::failure(ending.url.as_deref(), error), exit::code(error.kind()))
         }
-        Err(error) => failed(&error),
+    };
+    match result {
+        // A stream of events ends with the result; nothing that is not one follows it.
+        _ if voice.stdout_is_data && ending.said => {}
+        _ if voice.json => results(&format!("{json}\n")),
+        Ok(report) if !voice.quiet => results(&message::summary(report)),
+        _ => {}
     }
+    ExitCode::from(code)
 }

@@ -1,0 +1,336 @@
+//! Shows a running download on standard error: a live line for people, events for machines, or
+//! nothing; and the lines that stay. Nothing else writes there meanwhile.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, SyncSender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
+use serde_json::Value;
+use uget::{Counter, Error, Event, Observer, Phase, Report};
+
+use super::{
+    args::ProgressMode,
+    config::Voice,
+    line::{self, Rate, View},
+    message, report, text,
+};
+
+/// What is shown of one download, from before its start to after its end.
+pub(crate) struct Display {
+    voice: Voice,
+    facts: Arc<Mutex<Facts>>,
+    screen: Screen,
+    events: Option<Events>,
+}
+
+impl Display {
+    /// Shows a download whose bytes `counter` counts. The live line is there at once.
+    pub(crate) fn start(voice: Voice, counter: Counter) -> Self {
+        let facts = Arc::new(Mutex::new(Facts::new(counter)));
+        let live = match voice.progress {
+            ProgressMode::Auto => voice.live_allowed && io::stderr().is_terminal(),
+            ProgressMode::Tty => true,
+            ProgressMode::Json | ProgressMode::None => false,
+        };
+        let screen = Screen(live.then(|| bar(Arc::clone(&facts))));
+        let events = (voice.progress == ProgressMode::Json).then(Events::start);
+        Self { voice, facts, screen, events }
+    }
+
+    /// What takes the live line away from another thread.
+    pub(crate) fn screen(&self) -> Screen {
+        self.screen.clone()
+    }
+
+    /// A line that stays, said whatever else is shown, unless the user wants to hear nothing.
+    pub(crate) fn warn(&self, what: &str) {
+        self.tell(&Event::Warning(what.to_owned()));
+    }
+
+    /// The end: the live line goes, the last event comes.
+    pub(crate) fn finish(mut self, result: &Result<Report, Error>) -> Ending {
+        self.screen.erase();
+        let facts = lock(&self.facts);
+        let url = facts.url.clone();
+        if let Some(events) = self.events.take() {
+            let last = match result {
+                Ok(report) => report::tagged("finished", facts.elapsed(), report::success(report)),
+                Err(error) => {
+                    let failure = report::failure(url.as_deref(), error);
+                    report::tagged("failed", facts.elapsed(), failure)
+                }
+            };
+            events.send(&last);
+            events.join();
+            return Ending { url, said: true };
+        }
+        Ending { url, said: false }
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Some(events) = &self.events {
+            let facts = lock(&self.facts);
+            let (elapsed, rate) = (facts.elapsed(), facts.recent_rate());
+            drop(facts);
+            let value = report::event(event, elapsed, rate);
+            match event {
+                Event::Progress { .. } => events.offer(&value),
+                _ => events.send(&value),
+            }
+            return;
+        }
+        if let Some(lines) = self.lasting(event) {
+            self.screen.say(&lines);
+        }
+    }
+
+    /// The lines that `event` leaves on the terminal.
+    fn lasting(&self, event: &Event) -> Option<String> {
+        match event {
+            _ if self.voice.quiet => None,
+            Event::Warning(what) => Some(message::warning(what)),
+            Event::Note(what) if self.voice.verbose => Some(message::line(what)),
+            Event::Discovered { final_url, total, resumed, path, connections } => {
+                let mut lines = String::new();
+                if self.voice.verbose || self.screen.0.is_some() {
+                    let to = path.as_ref().map(|path| path.to_string_lossy());
+                    let size = total.map(|n| format!(" ({})", text::bytes(n))).unwrap_or_default();
+                    lines += &message::line(&format!(
+                        "{final_url} -> {}{size} with {}",
+                        to.as_deref().unwrap_or("standard output"),
+                        message::connections(*connections)
+                    ));
+                }
+                if *resumed > 0 {
+                    lines += &message::line(&format!("resuming from {}", text::bytes(*resumed)));
+                }
+                (!lines.is_empty()).then_some(lines)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Observer for Display {
+    fn on(&mut self, event: &Event) {
+        lock(&self.facts).learn(event);
+        self.tell(event);
+    }
+}
+
+/// What is known after the end.
+#[derive(Default)]
+pub(crate) struct Ending {
+    /// The URL, redacted, if it was usable.
+    pub(crate) url: Option<String>,
+    /// The result was told as an event; a line of prose would break the stream of them.
+    pub(crate) said: bool,
+}
+
+/// Standard error with a live line on it, or without. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Screen(Option<ProgressBar>);
+
+impl Screen {
+    /// Writes lines above the live line.
+    fn say(&self, lines: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| message::to_stderr(lines)),
+            None => message::to_stderr(lines),
+        }
+    }
+
+    /// Takes the live line away; it does not come back. Any number of times.
+    pub(crate) fn erase(&self) {
+        if let Some(bar) = &self.0 {
+            bar.disable_steady_tick();
+            bar.finish_and_clear();
+        }
+    }
+
+    /// The same, but gives up when the terminal does not take it, as one does that was stopped with
+    /// Ctrl-S, or whose bar is just being drawn by the thread that asks.
+    pub(crate) fn erase_or_leave(&self) {
+        let screen = self.clone();
+        let (done, wait) = mpsc::channel();
+        if screen.0.is_some() {
+            let erase = move || {
+                screen.erase();
+                let _ = done.send(());
+            };
+            if thread::Builder::new().name("erase".to_owned()).spawn(erase).is_ok() {
+                let _ = wait.recv_timeout(ERASE_WITHIN);
+            }
+        }
+    }
+}
+
+/// A bar whose only element is our line, drawn at once and then at a steady rate. Its width is
+/// that of standard error, where it is drawn; standard output may be anything.
+fn bar(facts: Arc<Mutex<Facts>>) -> ProgressBar {
+    let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let columns = usize::from(Term::stderr().size().1).saturating_sub(SPARE_COLUMNS);
+        let _ = out.write_str(&lock(&facts).line(columns));
+    };
+    let style = ProgressStyle::with_template("{line}")
+        .unwrap_or_else(|_| unreachable!("the template is constant"))
+        .with_key("line", draw);
+    let target = ProgressDrawTarget::term_like(Box::new(Term::buffered_stderr()));
+    let bar = ProgressBar::with_draw_target(None, target)
+        .with_style(style)
+        .with_finish(ProgressFinish::AndClear);
+    bar.tick();
+    bar.enable_steady_tick(REDRAW_EVERY);
+    bar
+}
+
+/// What events have told so far, and the counter.
+struct Facts {
+    counter: Counter,
+    rate: Rate,
+    started: Instant,
+    url: Option<String>,
+    name: String,
+    phase: Phase,
+    phase_since: Instant,
+    total: Option<u64>,
+    resumed: u64,
+    connections: usize,
+}
+
+impl Facts {
+    fn new(counter: Counter) -> Self {
+        let now = Instant::now();
+        Self {
+            counter,
+            rate: Rate::default(),
+            started: now,
+            url: None,
+            name: String::new(),
+            phase: Phase::Connecting,
+            phase_since: now,
+            total: None,
+            resumed: 0,
+            connections: 0,
+        }
+    }
+
+    fn learn(&mut self, event: &Event) {
+        match event {
+            Event::Started { url } => {
+                self.name = name_of_url(url);
+                self.url = Some(url.clone());
+            }
+            Event::Phase(phase) => {
+                self.phase = phase.clone();
+                self.phase_since = Instant::now();
+            }
+            Event::Discovered { total, resumed, path, connections, .. } => {
+                self.total = *total;
+                self.resumed = *resumed;
+                self.connections = *connections;
+                if let Some(name) = path.as_ref().and_then(|path| path.file_name()) {
+                    self.name = name.to_string_lossy().into_owned();
+                }
+                self.rate = Rate::default();
+                self.rate.sample(self.elapsed(), *resumed);
+            }
+            Event::Progress { bytes, total, connections } => {
+                self.total = *total;
+                self.connections = *connections;
+                self.resumed = self.resumed.min(*bytes);
+                self.rate.sample(self.elapsed(), *bytes);
+            }
+            _ => {}
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn recent_rate(&self) -> Option<f64> {
+        self.rate.per_second(self.elapsed(), self.counter.bytes())
+    }
+
+    fn line(&mut self, columns: usize) -> String {
+        let (now, bytes) = (self.elapsed(), self.counter.bytes());
+        self.rate.sample(now, bytes);
+        let view = View {
+            name: &self.name,
+            phase: &self.phase,
+            phase_for: self.phase_since.elapsed(),
+            elapsed: now,
+            bytes,
+            resumed: self.resumed,
+            total: self.total,
+            connections: self.connections,
+            rate: self.rate.per_second(now, bytes),
+        };
+        line::render(&view, columns)
+    }
+}
+
+/// What the file will probably be called, before the answer says more.
+fn name_of_url(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Events on their way to standard error, one a line, written by a thread of its own so that a
+/// slow reader does not hold the download up.
+struct Events {
+    queue: SyncSender<String>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Events {
+    fn start() -> Self {
+        let (queue, lines) = mpsc::sync_channel::<String>(QUEUED_EVENTS);
+        let write = move || {
+            // Not locked for longer than a line: a panic wants to be printed, too.
+            for line in lines {
+                let _ = io::stderr().write_all(line.as_bytes());
+            }
+        };
+        let writer = thread::Builder::new().name("events".to_owned()).spawn(write).ok();
+        Self { queue, writer }
+    }
+
+    /// Queues an event that must arrive.
+    fn send(&self, event: &Value) {
+        let _ = self.queue.send(format!("{event}\n"));
+    }
+
+    /// Queues an event that the next of its kind makes up for.
+    fn offer(&self, event: &Value) {
+        let _ = self.queue.try_send(format!("{event}\n"));
+    }
+
+    /// Waits until everything is written.
+    fn join(self) {
+        drop(self.queue);
+        if let Some(writer) = self.writer {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// A panic elsewhere must not keep the terminal from being cleaned up.
+fn lock(facts: &Mutex<Facts>) -> MutexGuard<'_, Facts> {
+    facts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const REDRAW_EVERY: Duration = Duration::from_millis(150);
+const ERASE_WITHIN: Duration = Duration::from_millis(100);
+/// Some terminals wrap when the last column is written.
+const SPARE_COLUMNS: usize = 2;
+const QUEUED_EVENTS: usize = 4096;
