@@ -1,7 +1,7 @@
 //! Sets of bytes: [`RangeSet`] over half-open `Range<u64>`.
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 /// A set of byte positions, kept as disjoint, non-adjacent, ascending ranges.
 ///
@@ -34,7 +34,7 @@ impl RangeSet {
         let known: u64 = touched.iter().map(length).sum();
         let start = touched.first().map_or(range.start, |r| r.start.min(range.start));
         let end = touched.last().map_or(range.end, |r| r.end.max(range.end));
-        self.ranges.splice(first..after, [start..end]);
+        self.ranges.splice(first..after, iter::once(start..end));
         end - start - known
     }
 
@@ -75,7 +75,7 @@ impl RangeSet {
         let from = self.first_ending_after(within.start);
         let mut later = self.ranges.iter().skip(from);
         let mut at = within.start;
-        std::iter::from_fn(move || {
+        iter::from_fn(move || {
             while at < within.end {
                 let (stop, resume) =
                     later.next().map_or((within.end, within.end), |r| (r.start, r.end));

@@ -92,7 +92,7 @@ fn the_ends_of_the_number_line() {
     assert_eq!(set.frontier(7), u64::MAX);
     assert_eq!(set.remove(1..u64::MAX - 1), u64::MAX - 2);
     assert_eq!(set.iter().collect::<Vec<_>>(), [0..1, u64::MAX - 1..u64::MAX]);
-    assert_eq!(set.gaps(0..u64::MAX).collect::<Vec<_>>(), [1..u64::MAX - 1]);
+    assert!(set.gaps(0..u64::MAX).eq(std::iter::once(1..u64::MAX - 1)));
 }
 
 proptest! {
