@@ -28,7 +28,7 @@ pub struct Resumable {
 }
 
 /// Reads a journal as far as it is sound. Unsynced records count only if the journal is of this
-/// `epoch`. Never believes a range that was not recorded, whatever was done to the bytes since,
+/// `epoch` (never if it is empty: unknown). Never believes a range that was not recorded, whatever was done to the bytes since,
 /// short of forging checksums.
 #[must_use]
 pub fn replay(bytes: &[u8], epoch: &str) -> Replay {
@@ -48,7 +48,7 @@ pub fn replay(bytes: &[u8], epoch: &str) -> Replay {
     let Some(total) = header.total else {
         return Replay::Fresh("the journal knows no length");
     };
-    let same_epoch = header.epoch == epoch;
+    let same_epoch = !epoch.is_empty() && header.epoch == epoch;
     let mut state = Resumable {
         total,
         done: RangeSet::new(),

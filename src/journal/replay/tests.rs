@@ -95,7 +95,7 @@ fn a_range_that_cannot_be_true_ends_the_journal() {
         Record::Written(Range { start: 200, end: 100 }),
         Record::Written(999..1001),
         Record::Written(0..u64::MAX),
-        Record::Written(u64::MAX..0),
+        Record::Written(Range { start: u64::MAX, end: 0 }),
         Record::Synced(5..5),
         Record::Synced(1000..1001),
         Record::Header(header(Some(1000))),
