@@ -1,24 +1,42 @@
 //! The facade: build a [`Download`], run it, get a [`Report`].
 
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use url::Url;
 
 use crate::{
-    error::Error,
-    event::{Counter, Observer},
-    options::Options,
-    report::Report,
+    engine::{Engine, Limits, Message, connect::Connector, coordinator::Coordinator, outcome, output, seat},
+    error::{Error, ErrorKind},
+    event::{Counter, Event, Observer},
+    fleet::{self, Fleet, TransferId},
+    http::{self, request::Field},
+    options::{Connections, EngineChoice, Fsync, Options},
+    report::{Report, Strategy},
+    transfer::{Policy, Route, Transfer, View},
 };
 
 /// Stops a running download from another thread; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Canceller {}
+#[derive(Clone)]
+pub struct Canceller(Sender<Message>);
 
 impl Canceller {
-    /// Stops the download; it fails with [`crate::ErrorKind::Cancelled`] holding `signal` (0 when there
+    /// Stops the download; it fails with [`ErrorKind::Cancelled`] holding `signal` (0 when there
     /// was none). May be called at any time and more than once.
     pub fn cancel(&self, signal: i32) {
-        let _ = signal;
-        todo!()
+        // Nobody listens when the download is over, and that is as good.
+        let _ = self.0.send(Message::Cancel(signal));
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Canceller")
     }
 }
 
@@ -27,16 +45,17 @@ pub struct Download {
     url: Url,
     options: Options,
     counter: Counter,
+    messages: (Sender<Message>, Receiver<Message>),
 }
 
 impl Download {
     /// A download of `url`. Nothing happens before [`Self::run`].
     ///
     /// # Errors
-    /// [`crate::ErrorKind::BadUrl`] for anything that is not an absolute http or https URL with a host.
+    /// [`ErrorKind::BadUrl`] for anything that is not an absolute http or https URL with a host.
     pub fn new(url: &str, options: Options) -> Result<Self, Error> {
-        let _ = (url, &options);
-        todo!()
+        let url = parse(url)?;
+        Ok(Self { url, options, counter: Counter::default(), messages: unbounded() })
     }
 
     /// The progress counter, readable from any thread while the download runs.
@@ -48,7 +67,7 @@ impl Download {
     /// What stops it from another thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        todo!()
+        Canceller(self.messages.0.clone())
     }
 
     /// Downloads, and returns when the name is published or the download failed.
@@ -56,7 +75,227 @@ impl Download {
     /// # Errors
     /// Whatever went wrong first.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Report, Error> {
-        let _ = (self.url, self.options, observer);
-        todo!()
+        let started = Instant::now();
+        let Self { url, options, counter, messages } = self;
+        observer.on(&Event::Started { url: http::redact(&url) });
+        let network = &options.network;
+        let connector = Connector::new(network, &options.tls, options.connect_timeout)
+            .map_err(|failure| outcome::early(&failure))?;
+        let wants = seat::Wants {
+            digest: options.digest.clone(),
+            print_digest: options.print_digest,
+            sync: match options.fsync {
+                Fsync::Auto => options.digest.is_some(),
+                Fsync::Always => true,
+                Fsync::Never => false,
+            },
+        };
+        let ready = output::ready(&url, &options, &wants, &messages.1)
+            .map_err(|failure| outcome::early(&failure))?;
+        for note in &ready.notes {
+            observer.on(&Event::Note(note.clone()));
+        }
+        let streamed = matches!(ready.output, output::Output::Stream(_));
+        let policy = policy(&url, &options, &connector, streamed)?;
+        let wanted = match policy.connections {
+            Connections::Auto { max } => max,
+            Connections::Exactly(count) => count,
+        };
+        let limits = Limits { stall: options.stall_timeout, buffer: buffer(wanted) };
+        let engine = engine(options.engine, wanted, limits, observer)?;
+        if let Some(trust) = connector.trust_note() {
+            observer.on(&Event::Note(trust));
+        }
+        let seat = seat::Seat::new(&url, ready.output, ready.have, wants, counter);
+        let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
+        let id = fleet.add(Transfer::new(url, policy, ready.held, Duration::ZERO));
+        let mut coordinator = Coordinator {
+            fleet,
+            engine,
+            connector: Arc::new(connector),
+            limits,
+            messages,
+            started,
+            observer,
+            seats: BTreeMap::from([(id, seat)]),
+            handles: BTreeMap::new(),
+        };
+        coordinator.run();
+        conclude(&mut coordinator, id)
     }
 }
+
+/// An absolute http or https URL with a host.
+fn parse(text: &str) -> Result<Url, Error> {
+    let bad = |why: String| Error::new(ErrorKind::BadUrl, why);
+    let shown = http::escape(text.as_bytes(), URL_SHOWN);
+    let url = Url::parse(text).map_err(|error| {
+        let error = bad(format!("cannot use {shown} as a URL: {error}"));
+        error.with_hint("an URL begins with http:// or https://")
+    })?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        "http" | "https" => Err(bad(format!("the URL {shown} names no host"))),
+        scheme => {
+            let error = bad(format!("the scheme {} is not supported", scheme));
+            Err(error.with_hint("only http and https are"))
+        }
+    }
+}
+
+/// What the options mean to the state machine.
+fn policy(
+    url: &Url,
+    options: &Options,
+    connector: &Connector,
+    streamed: bool,
+) -> Result<Policy, Error> {
+    // A stream takes bytes in order, so one connection is all that can write to it.
+    let connections = if streamed { Connections::Exactly(1) } else { options.connections };
+
+    let defaults = Policy::default();
+    let mut fields = Vec::new();
+    let mut add = |name: &str, value: &Option<String>| -> Result<(), Error> {
+        if let Some(value) = value {
+            let field = Field::new(name, value.as_bytes());
+            fields.push(field.map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?);
+        }
+        Ok(())
+    };
+    add("User-Agent", &options.user_agent)?;
+    let mut private_fields = Vec::new();
+    for header in &options.headers {
+        let field = Field::new(&header.name, header.value.0.as_bytes());
+        let field = field.map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
+        private_fields.push(field);
+    }
+    add("Referer", &options.referer)?;
+    let absolute = connector.absolute_form(url);
+    let absolute_form = absolute.is_some();
+    fields.extend(absolute.unwrap_or_default());
+    Ok(Policy {
+        connections: within_descriptors(connections),
+        part_size: options.part_size,
+        first_part: options.part_size.unwrap_or(defaults.first_part),
+        min_split: options.min_split.unwrap_or(defaults.min_split),
+        pin: options.pin,
+        digest: options.digest.is_some(),
+        retries: options.retries,
+        retry_max_time: options.retry_max_time,
+        retry_all: options.retry_all_errors,
+        restart_on_change: options.restart_on_change,
+        max_time: options.max_time,
+        max_size: options.max_size,
+        max_redirects: options.max_redirects,
+        allow_downgrade: options.allow_downgrade,
+        fields,
+        private_fields,
+        absolute_form,
+        seed: seed(),
+        keep_part: options.resume,
+        ..defaults
+    })
+}
+
+/// As many connections as there are descriptors left for (RLIMIT_NOFILE), at least one.
+fn within_descriptors(connections: Connections) -> Connections {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN_GUESS, |fds| fds.count());
+    let most = limit.saturating_sub(open + DESCRIPTORS_OWN).max(1);
+    match connections {
+        Connections::Auto { max } => Connections::Auto { max: max.min(most) },
+        // One means one plain GET, which is not what somebody who wants ranges asked for.
+        Connections::Exactly(count) if count > 1 => Connections::Exactly(count.min(most.max(2))),
+        one => one,
+    }
+}
+
+/// The jitter of delays differs from run to run.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// A connection's buffer: large for few connections, within [`BUFFERS`] for many.
+fn buffer(connections: usize) -> usize {
+    (BUFFERS / connections.max(1)).clamp(BUFFER_MIN, BUFFER_MAX) & !(PAGE - 1)
+}
+
+fn engine(
+    choice: EngineChoice,
+    connections: usize,
+    limits: Limits,
+    observer: &mut dyn Observer,
+) -> Result<Engine, Error> {
+    let (engine, notes) = Engine::detect(choice, connections, limits).map_err(|why| {
+        let error = Error::new(ErrorKind::Usage, why);
+        error.with_hint("--engine auto falls back to threads")
+    })?;
+    notes.into_iter().for_each(|note| observer.on(&Event::Note(note)));
+    observer.on(&Event::Note(format!("engine: {}", engine.name())));
+    Ok(engine)
+}
+
+/// The report of a transfer that is over, or its error.
+fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report, Error> {
+    let internal = || Error::new(ErrorKind::Internal, "the download ended without an outcome");
+    let transfer = coordinator.fleet.transfer(id);
+    let view = transfer.view();
+    match transfer.outcome() {
+        Some(Ok(())) => {}
+        Some(Err(trouble)) => return Err(outcome::error(&trouble)),
+        None => return Err(internal()),
+    }
+    let engine = coordinator.engine.name();
+    let elapsed = coordinator.started.elapsed();
+    let seat = coordinator.seats.remove(&id).ok_or_else(internal)?;
+    Ok(report(seat, view, engine, elapsed))
+}
+
+fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Duration) -> Report {
+    let verified = seat.verified();
+    let computed = seat.computed.drain(..).next_back();
+    Report {
+        url: seat.url().to_owned(),
+        final_url: http::redact(&view.final_url),
+        path: seat.path.take(),
+        size: view.done,
+        transferred: view.done.saturating_sub(view.resumed),
+        resumed: view.resumed,
+        etag: view.validators.etag.as_ref().map(|tag| {
+            if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }
+        }),
+        last_modified: view.validators.last_modified.map(|(text, _)| text),
+        digest: computed.map(|(algorithm, hex)| (algorithm.name(), hex)),
+        verified,
+        verified_length: view.verified_length,
+        strategy: match view.route {
+            Route::Ranges => Strategy::Ranges,
+            Route::Stream | Route::Unknown => Strategy::Stream,
+            Route::UpToDate => Strategy::UpToDate,
+        },
+        fallback_reason: view.fallback.map(str::to_owned),
+        engine,
+        connections: view.connections_max,
+        requests: view.requests,
+        retries: view.retries,
+        elapsed,
+        transfer_elapsed: seat.transfer_elapsed(),
+    }
+}
+
+/// All buffers of a download together, in bytes.
+const BUFFERS: usize = 16 << 20;
+/// A connection's buffer at least: a head of the largest size and a TLS record.
+const BUFFER_MIN: usize = 128 << 10;
+/// A connection's buffer at most.
+const BUFFER_MAX: usize = 1 << 20;
+const PAGE: usize = 4096;
+/// Descriptors that a download needs besides its sockets: two rings with what waits on them, part
+/// file, journal, directory.
+const DESCRIPTORS_OWN: usize = 12;
+/// Open descriptors where /proc cannot be read.
+const OPEN_GUESS: usize = 8;
+/// How much of an unusable URL is quoted, in characters.
+const URL_SHOWN: usize = 200;

@@ -1,0 +1,500 @@
+//! The data plane of one connection, from its first request to its last: send, find the head, have
+//! it believed, then receive, decrypt, decode and write, until the span or the body ends.
+//!
+//! Written once as `async` over [`Io`]. On io_uring every operation is a completion; on threads
+//! every operation blocks and no future here is ever pending.
+
+use std::{
+    io,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Job, Limits, Order, Reporter, gate::Gate, intake::Intake, watch::Watch};
+use crate::{
+    http::{
+        self,
+        exchange::{Answer, Exchange},
+    },
+    sink::Sink,
+    transfer::{Accept, Attempt, ConnEvent, Ended, Failure, OPEN_END, Phase},
+    wire::Session,
+};
+
+/// The system calls that a connection needs.
+pub(crate) trait Io {
+    /// The connection's buffer.
+    fn buffer(&mut self) -> &mut [u8];
+
+    /// The coordinator's next order; `None` when it wants no more of this connection.
+    async fn order(&mut self) -> Option<Order>;
+
+    /// Sends everything.
+    async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()>;
+
+    /// Receives into `room`. `Ok(Some(0))` is the end of the stream; `Ok(None)` says that nothing
+    /// came for a while (not later than `until`). With `fill`, it may wait for all of `room`.
+    async fn receive(
+        &mut self,
+        room: Range<usize>,
+        until: Instant,
+        fill: bool,
+    ) -> io::Result<Option<usize>>;
+
+    /// Writes `from` of the buffer at `offset`, all of it.
+    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64)
+    -> Result<(), Failure>;
+
+    /// What lies on an idle connection, without waiting.
+    fn idle(&self) -> Idle;
+}
+
+/// What lies on an idle connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idle {
+    /// Nothing: it can be used.
+    Quiet,
+    /// Octets that nobody asked for.
+    Octets,
+    /// Its end.
+    Closed,
+}
+
+/// One connection's data plane.
+pub(crate) struct Link<I> {
+    io: I,
+    gate: Arc<Gate>,
+    reporter: Reporter,
+    limits: Limits,
+    session: Option<Session>,
+    intake: Intake,
+    /// An answer was received on it before.
+    served: bool,
+    /// The peer has sent close_notify.
+    closed: bool,
+}
+
+/// One body on its way.
+struct Flow {
+    attempt: Attempt,
+    span: Range<u64>,
+    sink: Sink,
+    answer: Answer,
+    /// The offset of the next byte to write.
+    written: u64,
+    /// The end of what this connection may write.
+    claimed: u64,
+    /// Since when something waits to be written.
+    waiting: Option<Instant>,
+    /// When the first byte was there, and how long our own disk took since.
+    paused: Duration,
+    watch: Watch,
+}
+
+/// What a served attempt leaves behind.
+enum After {
+    Reuse,
+    Close,
+}
+
+impl<I: Io> Link<I> {
+    pub(crate) fn new(
+        io: I,
+        gate: Arc<Gate>,
+        reporter: Reporter,
+        limits: Limits,
+        session: Option<Session>,
+    ) -> Self {
+        let mut link = Self {
+            io,
+            gate,
+            reporter,
+            limits,
+            session,
+            intake: Intake::default(),
+            served: false,
+            closed: false,
+        };
+        link.preload();
+        link
+    }
+
+    /// Serves orders until the connection or the coordinator ends it.
+    pub(crate) async fn serve(&mut self) {
+        while let Some(order) = self.io.order().await {
+            // Anything else answers a head of an attempt that is over already.
+            if let Order::Request(job) = order
+                && !self.attempt(*job).await
+            {
+                break;
+            }
+        }
+    }
+
+    /// Ciphertext that came together with the end of the handshake.
+    fn preload(&mut self) {
+        if let Some(session) = &mut self.session {
+            let leftover = session.take_leftover();
+            let buffer = self.io.buffer();
+            let len = leftover.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&leftover[..len]);
+            // A bad record among these is met again, and reported, with the next receive.
+            match self.intake.arrived(buffer, len, Some(session)) {
+                Ok(arrived) => self.closed |= arrived.closed,
+                Err(_) => self.closed = true,
+            }
+        }
+    }
+
+    /// One attempt from its request to its end. False when the connection is over.
+    async fn attempt(&mut self, job: Job) -> bool {
+        let started = Instant::now();
+        let attempt = job.attempt;
+        let reused = self.served;
+        let mut clock = Clock { started, paused: Duration::ZERO, first_byte: None };
+        let result = self.exchange(job, &mut clock).await;
+        self.gate.release();
+        let (result, reusable) = match result {
+            Ok(After::Reuse) => (Ok(()), !self.gate.is_aborted()),
+            Ok(After::Close) => (Ok(()), false),
+            Err(failure) => (Err(failure), false),
+        };
+        if !reusable {
+            self.gate.detach();
+        }
+        self.reporter.report(ConnEvent::Ended(Ended {
+            attempt,
+            result,
+            reusable,
+            reused,
+            first_byte: clock.first_byte,
+            busy: started.elapsed().saturating_sub(clock.paused),
+        }));
+        reusable
+    }
+
+    async fn exchange(&mut self, job: Job, clock: &mut Clock) -> Result<After, Failure> {
+        self.check_idle().await?;
+        self.send(&job.request, clock).await?;
+        let answer = self.head(clock).await?;
+        let (span, sink) = match job.accept {
+            Accept::Part(expect) => match job.sink {
+                Some(sink) => {
+                    let span = expect.check(&answer.head)?;
+                    // The lease was taken when the request was ordered; the answer may be shorter.
+                    self.gate.shrink(job.attempt, span.end);
+                    (span, sink)
+                }
+                None => return Err(Failure::Internal("a part without a sink")),
+            },
+            Accept::Ask => {
+                let asked = Instant::now();
+                let event = ConnEvent::Head { attempt: job.attempt, head: answer.head.clone() };
+                self.reporter.report(event);
+                let decision = self.decision(job.attempt).await;
+                clock.paused += asked.elapsed();
+                match decision {
+                    Some((span, sink)) => {
+                        self.gate.lease(job.attempt, span.start, span.end);
+                        (span, sink)
+                    }
+                    None if self.gate.is_aborted() => return Err(cancelled()),
+                    None => return Ok(self.skip(answer)),
+                }
+            }
+        };
+        let now = Instant::now();
+        let mut flow = Flow {
+            attempt: job.attempt,
+            written: span.start,
+            claimed: span.start,
+            span,
+            sink,
+            answer,
+            waiting: None,
+            paused: Duration::ZERO,
+            watch: Watch::new(self.limits.stall, now),
+        };
+        let result = self.body(&mut flow).await;
+        // What was received before a failure is kept: a retry starts behind it.
+        let flushed = self.flush(&mut flow).await;
+        clock.paused += flow.paused;
+        let after = match (flushed, result) {
+            (Err(store), _) => return Err(store),
+            (Ok(()), result) => result?,
+        };
+        Ok(if self.closed || self.intake.has_raw() { After::Close } else { after })
+    }
+
+    /// A kept-alive connection that has something to say before it was asked is retired (RFC 9112
+    /// section 9.3: there is no response to associate it with).
+    async fn check_idle(&mut self) -> Result<(), Failure> {
+        if self.closed || self.intake.has_raw() {
+            return Err(Failure::Stale);
+        }
+        match self.io.idle() {
+            Idle::Quiet => Ok(()),
+            // Under TLS these may be session tickets.
+            Idle::Octets if self.session.is_some() => {
+                self.receive(Instant::now(), None).await.map_err(|_| Failure::Stale)?;
+                if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
+            }
+            // On a connection that never served anything, early octets are not HTTP; on one that
+            // did, they belong to nobody.
+            Idle::Octets | Idle::Closed => Err(Failure::Stale),
+        }
+    }
+
+    async fn send(&mut self, request: &[u8], clock: &mut Clock) -> Result<(), Failure> {
+        let bytes = match &mut self.session {
+            Some(session) => session.seal(request)?,
+            None => request.to_vec(),
+        };
+        let sent = self.io.send(bytes).await;
+        clock.started = Instant::now();
+        sent.map_err(|error| self.broken(&error, true))
+    }
+
+    /// Receives until the final head is complete. The whole head is under one deadline: a drip of
+    /// octets does not extend it.
+    async fn head(&mut self, clock: &mut Clock) -> Result<Answer, Failure> {
+        let until = Instant::now() + self.limits.stall;
+        let mut exchange = Exchange::default();
+        loop {
+            let (used, answer) = exchange.head(self.intake.raw(self.io.buffer()))?;
+            self.intake.consume(used);
+            if let Some(answer) = answer {
+                self.served = true;
+                return Ok(answer);
+            }
+            let fresh = clock.first_byte.is_none();
+            match self.receive(until, None).await {
+                Ok(Some(0)) if fresh && self.served => return Err(Failure::Stale),
+                Ok(Some(0)) if fresh => return Err(Failure::Receive { errno: 0 }),
+                Ok(Some(0)) => return Err(http::Error::Truncated.into()),
+                Ok(Some(_)) if fresh => clock.first_byte = Some(clock.started.elapsed()),
+                Ok(Some(_)) => {}
+                Ok(None) if Instant::now() >= until => {
+                    let limit = self.limits.stall;
+                    return Err(Failure::Timeout { phase: Phase::Head, limit });
+                }
+                Ok(None) => {}
+                Err(Trouble::Io(error)) => return Err(self.broken(&error, fresh)),
+                Err(Trouble::Failure(failure)) => return Err(failure),
+            }
+        }
+    }
+
+    /// Waits for the coordinator's word on a head. `None`: the body is of no use.
+    async fn decision(&mut self, attempt: Attempt) -> Option<(Range<u64>, Sink)> {
+        loop {
+            match self.io.order().await? {
+                Order::Receive { attempt: of, span, sink } if of == attempt => {
+                    return Some((span, sink));
+                }
+                Order::Skip { attempt: of } if of == attempt => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Passes over a body only if that costs nothing: error pages and redirects are not drained.
+    fn skip(&mut self, mut answer: Answer) -> After {
+        let buffer = self.io.buffer();
+        let skipped = self.intake.decode(buffer, &mut answer.body, usize::MAX);
+        self.intake.written(buffer);
+        let clean = skipped.is_ok() && answer.body.is_done() && !self.intake.has_raw();
+        if clean && answer.keep_alive { After::Reuse } else { After::Close }
+    }
+
+    /// Receives a believed body and writes it.
+    async fn body(&mut self, flow: &mut Flow) -> Result<After, Failure> {
+        loop {
+            self.decode(flow)?;
+            if flow.answer.body.is_done() {
+                self.flush(flow).await?;
+                return flow.finish();
+            }
+            let out = self.intake.out().len() as u64;
+            let used_up = flow.written + out == flow.claimed;
+            if used_up && flow.claimed < flow.span.end && flow.claimed >= flow.limit(&self.gate) {
+                // The span was shrunk: the rest of the body is somebody else's.
+                self.flush(flow).await?;
+                return Ok(After::Close);
+            }
+            let aged = flow.waiting.is_some_and(|since| since.elapsed() >= FLUSH_AFTER);
+            let full = self.intake.room(self.io.buffer().len()).is_empty();
+            if out > 0 && (aged || full || used_up) {
+                self.flush(flow).await?;
+                continue;
+            }
+            self.fill(flow).await?;
+        }
+    }
+
+    /// Lines up what was received, as far as the lease allows.
+    fn decode(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let before = self.intake.out().len();
+        let position = flow.written + before as u64;
+        if position == flow.claimed {
+            flow.claimed = self.gate.claim(self.io.buffer().len() as u64);
+        }
+        let room = usize::try_from(flow.claimed.saturating_sub(position)).unwrap_or(usize::MAX);
+        // With no room left, one more octet tells a body that ends here from one that goes on.
+        let got = self.intake.decode(self.io.buffer(), &mut flow.answer.body, room.max(1))?;
+        if room == 0 && got > 0 {
+            self.intake.take_back(got);
+            if flow.claimed == flow.span.end {
+                return Err(http::Error::Overlong.into());
+            }
+        }
+        if before == 0 && !self.intake.out().is_empty() {
+            flow.waiting = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Receives once more for a body.
+    async fn fill(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let held = flow.written + self.intake.out().len() as u64;
+        let missing = flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
+        let until = match flow.waiting {
+            Some(since) => flow.watch.deadline().min(since + FLUSH_AFTER),
+            None => flow.watch.deadline(),
+        };
+        match self.receive(until, missing).await {
+            Ok(Some(0)) => {
+                let bare = self.session.is_some() && !self.closed;
+                match flow.answer.body.eof() {
+                    Ok(()) if bare => Err(http::Error::Truncated.into()),
+                    Ok(()) => Ok(()),
+                    Err(_) => Err(self.short(flow)),
+                }
+            }
+            Ok(Some(n)) => {
+                flow.watch.received(Instant::now(), n);
+                Ok(())
+            }
+            Ok(None) if Instant::now() >= flow.watch.deadline() => {
+                let limit = self.limits.stall;
+                Err(Failure::Timeout { phase: Phase::Body, limit })
+            }
+            Ok(None) => Ok(()),
+            Err(Trouble::Io(error)) => Err(self.broken(&error, false)),
+            Err(Trouble::Failure(failure)) => Err(failure),
+        }
+    }
+
+    fn short(&self, flow: &Flow) -> Failure {
+        let got = flow.written + self.intake.out().len() as u64 - flow.span.start;
+        Failure::ShortBody { range: flow.span.clone(), got }
+    }
+
+    /// Writes what waits and reports it.
+    async fn flush(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let out = self.intake.out();
+        flow.waiting = None;
+        if !out.is_empty() {
+            let started = Instant::now();
+            let range = flow.written..flow.written + out.len() as u64;
+            let written = self.io.write(&flow.sink, out, range.start).await;
+            let pause = started.elapsed();
+            flow.paused += pause;
+            flow.watch.paused(pause);
+            written?;
+            flow.written = range.end;
+            self.reporter.report(ConnEvent::Wrote { attempt: flow.attempt, range });
+        }
+        self.intake.written(self.io.buffer());
+        Ok(())
+    }
+
+    /// One receive, decrypted. `missing` is how many body octets are still to come at least.
+    async fn receive(
+        &mut self,
+        until: Instant,
+        missing: Option<u64>,
+    ) -> Result<Option<usize>, Trouble> {
+        if self.closed {
+            return Ok(Some(0));
+        }
+        let mut room = self.intake.room(self.io.buffer().len());
+        if room.is_empty() {
+            self.intake.written(self.io.buffer());
+            room = self.intake.room(self.io.buffer().len());
+        }
+        if room.is_empty() {
+            return Err(Trouble::Failure(http::Error::HeadTooLarge.into()));
+        }
+        if let Some(missing) = missing {
+            let missing = usize::try_from(missing).unwrap_or(usize::MAX).max(1);
+            room.end = room.end.min(room.start.saturating_add(missing));
+        }
+        let got = self.io.receive(room, until, missing.is_some()).await.map_err(Trouble::Io)?;
+        let Some(received @ 1..) = got else { return Ok(got) };
+        let arrived = self
+            .intake
+            .arrived(self.io.buffer(), received, self.session.as_mut())
+            .map_err(Trouble::Failure)?;
+        self.closed |= arrived.closed;
+        if !arrived.send.is_empty() {
+            self.io.send(arrived.send).await.map_err(Trouble::Io)?;
+        }
+        Ok(Some(received))
+    }
+
+    /// A socket error, classified. Before the first octet of an answer, a kept-alive connection
+    /// that turns out dead is nobody's failure (RFC 9112 section 9.3.1).
+    fn broken(&self, error: &io::Error, fresh: bool) -> Failure {
+        if fresh && self.served && !self.gate.is_aborted() {
+            return Failure::Stale;
+        }
+        Failure::Receive { errno: error.raw_os_error().unwrap_or(0) }
+    }
+}
+
+impl Flow {
+    /// The end of the span as it is now.
+    fn limit(&self, gate: &Gate) -> u64 {
+        gate.shrink(self.attempt, u64::MAX).unwrap_or(self.span.end)
+    }
+
+    /// The body is complete and written.
+    fn finish(&self) -> Result<After, Failure> {
+        if self.span.end != OPEN_END && self.written < self.span.end {
+            let got = self.written - self.span.start;
+            return Err(Failure::ShortBody { range: self.span.clone(), got });
+        }
+        Ok(if self.answer.keep_alive { After::Reuse } else { After::Close })
+    }
+}
+
+/// Times of one attempt.
+struct Clock {
+    started: Instant,
+    paused: Duration,
+    first_byte: Option<Duration>,
+}
+
+enum Trouble {
+    Io(io::Error),
+    Failure(Failure),
+}
+
+fn cancelled() -> Failure {
+    Failure::Cancelled { signal: 0 }
+}
+
+/// What waits in the buffer of a slow connection is written after this long, so that a crash loses
+/// little and progress is seen.
+const FLUSH_AFTER: Duration = Duration::from_millis(200);
+
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

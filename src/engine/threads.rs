@@ -1,0 +1,149 @@
+//! The threads engine: a thread a connection, blocking sockets, `pwrite`. Not a lesser mode: where
+//! containers refuse io_uring this is what runs.
+
+use std::{
+    future::Future,
+    io,
+    ops::Range,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send, sockopt},
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{
+    Opening, Order,
+    connect::Stream,
+    link::{Idle, Io, Link},
+};
+use crate::{sink::Sink, transfer::Failure};
+
+/// The threads engine. It holds nothing: each connection's thread ends with its connection.
+pub(crate) struct Threads;
+
+impl Threads {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    /// Starts the thread of one connection, which connects first.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) fn open(&self, opening: Opening) -> io::Result<()> {
+        thread::Builder::new()
+            .name("uget-conn".to_owned())
+            .stack_size(STACK)
+            .spawn(move || serve(opening))
+            .map(drop)
+    }
+}
+
+/// Runs one connection from connect to close.
+fn serve(opening: Opening) {
+    let Opening { open, gate, orders, reporter, limits } = opening;
+    let Some(opened) = Opening::connect(open, &gate, &reporter) else { return };
+    let patience = patience(limits.stall);
+    // Without these a stall is noticed late, which the next receive reports if it matters.
+    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(patience));
+    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Send, Some(limits.stall));
+    let io = Blocking { stream: opened.stream, orders, buffer: vec![0; limits.buffer] };
+    let mut link = Link::new(io, Arc::clone(&gate), reporter, limits, opened.secure);
+    run(link.serve());
+    gate.detach();
+}
+
+/// How long a receive waits before it looks at the clock.
+fn patience(stall: Duration) -> Duration {
+    (stall / 4).clamp(Duration::from_millis(10), Duration::from_millis(200))
+}
+
+/// Runs a future whose every operation blocks, so that it is never pending.
+pub(super) fn run(future: impl Future<Output = ()>) {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(()) => {}
+        Poll::Pending => unreachable!("blocking operations are never pending"),
+    }
+}
+
+/// Blocking system calls.
+struct Blocking {
+    stream: Stream,
+    orders: UnboundedReceiver<Order>,
+    buffer: Vec<u8>,
+}
+
+impl Io for Blocking {
+    fn buffer(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    async fn order(&mut self) -> Option<Order> {
+        self.orders.blocking_recv()
+    }
+
+    async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match send(&self.stream, rest, SendFlags::NOSIGNAL) {
+                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(
+        &mut self,
+        room: Range<usize>,
+        until: Instant,
+        fill: bool,
+    ) -> io::Result<Option<usize>> {
+        let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
+        loop {
+            match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
+                Ok((n, _)) => return Ok(Some(n)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if Instant::now() < until => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    async fn write(
+        &mut self,
+        sink: &Sink,
+        from: Range<usize>,
+        offset: u64,
+    ) -> Result<(), Failure> {
+        sink.write(&self.buffer[from], offset)
+    }
+
+    fn idle(&self) -> Idle {
+        peek(&self.stream)
+    }
+}
+
+/// What lies on a socket, without taking it and without waiting.
+pub(super) fn peek(socket: impl std::os::fd::AsFd) -> Idle {
+    let mut octet = [0];
+    match recv(socket, &mut octet[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((0, _)) => Idle::Closed,
+        Ok(_) => Idle::Octets,
+        Err(Errno::AGAIN | Errno::INTR) => Idle::Quiet,
+        Err(_) => Idle::Closed,
+    }
+}
+
+/// Stack of a connection's thread: the handshake's certificate checks are the deepest it goes.
+const STACK: usize = 512 * 1024;

@@ -1,0 +1,87 @@
+//! The io_uring engine: a few workers, each a thread with one ring and one tokio-uring runtime, and
+//! on each worker a task a connection.
+//!
+//! What tokio-uring makes of it: dropping a future does not cancel its operation, so nothing here
+//! drops one. A connection is stopped by shutting its socket down ([`super::gate`]), then the
+//! operation completes and the buffer comes back. `Runtime::new` is used, never `start`, which
+//! panics where io_uring is refused.
+
+mod io;
+mod worker;
+
+use std::{io as std_io, thread};
+
+use crossbeam_channel::bounded;
+use io_uring::{IoUring, Probe, opcode};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::{Limits, Opening};
+
+/// The io_uring engine. Workers end when it is dropped and their connections are over.
+pub(crate) struct Uring {
+    workers: Vec<UnboundedSender<Opening>>,
+    next: usize,
+}
+
+impl Uring {
+    /// Starts one worker a core, but not more than `connections`. The second value says what is
+    /// less than it could be.
+    ///
+    /// # Errors
+    /// Whatever the system says while rings are set up: EPERM and ENOSYS (seccomp, sysctl, old
+    /// kernels), ENOMEM (RLIMIT_MEMLOCK), EMFILE and others.
+    pub(crate) fn start(
+        connections: usize,
+        limits: Limits,
+    ) -> std_io::Result<(Self, Vec<String>)> {
+        probe()?;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let count = cores.min(connections).max(1);
+        let buffers = connections.div_ceil(count);
+        let mut notes = Vec::new();
+        let mut workers = Vec::with_capacity(count);
+        for index in 0..count {
+            let (openings, inbox) = unbounded_channel();
+            let (ready, started) = bounded(1);
+            thread::Builder::new()
+                .name(format!("uget-ring-{index}"))
+                .spawn(move || worker::run(inbox, limits.buffer, buffers, &ready))?;
+            let gone = || Err(std_io::Error::other("the worker ended while it was set up"));
+            if let Some(note) = started.recv().unwrap_or_else(|_| gone())? {
+                notes.push(note);
+            }
+            workers.push(openings);
+        }
+        notes.dedup();
+        Ok((Self { workers, next: 0 }, notes))
+    }
+
+    /// Hands a connection to the next worker.
+    ///
+    /// # Errors
+    /// The worker is gone.
+    pub(crate) fn open(&mut self, opening: Opening) -> std_io::Result<()> {
+        let worker = self.next % self.workers.len().max(1);
+        self.next = self.next.wrapping_add(1);
+        let gone = || std_io::Error::other("a worker ended early");
+        self.workers.get(worker).ok_or_else(gone)?.send(opening).map_err(|_| gone())
+    }
+}
+
+/// Asks the kernel for a ring and for the operations that the workers need, before anything is
+/// built on them: tokio-uring leaks a runtime when its ring is refused.
+fn probe() -> std_io::Result<()> {
+    let ring = IoUring::new(8)?;
+    let mut probe = Probe::new();
+    if ring.submitter().register_probe(&mut probe).is_err() {
+        // io_uring_register may be refused where the ring itself is not; the worker's first
+        // operation tells.
+        return Ok(());
+    }
+    let needed = [opcode::Read::CODE, opcode::Write::CODE, opcode::Recv::CODE];
+    if needed.iter().all(|code| probe.is_supported(*code)) {
+        Ok(())
+    } else {
+        Err(std_io::Error::other("the kernel's io_uring is too old (Linux 5.6 is needed)"))
+    }
+}

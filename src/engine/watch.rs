@@ -1,0 +1,66 @@
+//! When a silent peer is given up: pure, time is an argument.
+
+use std::time::{Duration, Instant};
+
+/// Watches that a body makes progress while we are reading. In every window of `limit` at least
+/// [`RATE_MIN`] bytes a second must arrive; a drip below that is a stall too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    limit: Duration,
+    since: Instant,
+    bytes: u64,
+}
+
+/// Bytes a second below which a peer counts as stalled (a 300 baud modem was as fast).
+const RATE_MIN: u64 = 32;
+
+impl Watch {
+    /// A watch that starts `now`.
+    pub(crate) fn new(limit: Duration, now: Instant) -> Self {
+        Self { limit, since: now, bytes: 0 }
+    }
+
+    /// `bytes` arrived.
+    pub(crate) fn received(&mut self, now: Instant, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.bytes >= self.limit.as_secs().saturating_mul(RATE_MIN).max(1) {
+            self.since = now;
+            self.bytes = 0;
+        }
+    }
+
+    /// We were busy with our own disk for `pause`: that is not the peer's fault.
+    pub(crate) fn paused(&mut self, pause: Duration) {
+        self.since += pause;
+    }
+
+    /// When the peer has stalled unless something arrives before.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.since + self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn progress_moves_the_deadline_and_a_drip_does_not() {
+        let start = Instant::now();
+        let mut watch = Watch::new(SECOND * 10, start);
+        watch.received(start + SECOND, 319);
+        assert_eq!(watch.deadline(), start + SECOND * 10);
+        watch.received(start + SECOND * 2, 1);
+        assert_eq!(watch.deadline(), start + SECOND * 12);
+    }
+
+    #[test]
+    fn our_own_disk_is_not_the_peers_fault() {
+        let start = Instant::now();
+        let mut watch = Watch::new(SECOND, start);
+        watch.paused(SECOND * 5);
+        assert_eq!(watch.deadline(), start + SECOND * 6);
+    }
+}
