@@ -211,6 +211,9 @@ pub enum Verdict {
     Retry,
     /// As `Retry`, but nobody's fault: it costs nothing of the budget.
     RetryFree,
+    /// The answer was a lie or garbage. Another replica may answer better: a few attempts, then
+    /// it is final.
+    RetryFew,
     /// As `Retry`, and the server wants fewer connections or more time.
     RetryLater {
         /// Seconds that the server asked for.
@@ -226,12 +229,194 @@ impl Failure {
     /// What follows from it: the one total match (OK-12, HT-14).
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        todo!()
+        match self {
+            Self::Connect { .. } | Self::Receive { .. } | Self::ShortBody { .. } => Verdict::Retry,
+            Self::Timeout { phase: Phase::Transfer, .. } => Verdict::Fatal,
+            Self::Timeout { .. } => Verdict::Retry,
+            Self::Proxy { status: Some(status), .. } => of_status(*status, None),
+            Self::Proxy { status: None, unresolved, .. } if *unresolved => Verdict::Fatal,
+            Self::Proxy { .. } => Verdict::Retry,
+            Self::Tls { fault: TlsFault::Record, .. } => Verdict::RetryFew,
+            Self::Stale => Verdict::RetryFree,
+            Self::Http(error) => of_http(error),
+            Self::Status { status, retry_after, .. } => of_status(*status, *retry_after),
+            Self::Range(_) => Verdict::RetryFew,
+            Self::Changed(_) => Verdict::Restart,
+            Self::Resolve { .. }
+            | Self::Tls { .. }
+            | Self::Unpinned
+            | Self::TooLarge { .. }
+            | Self::Store { .. }
+            | Self::Digest { .. }
+            | Self::CannotResume { .. }
+            | Self::Cancelled { .. }
+            | Self::Internal(_) => Verdict::Fatal,
+        }
+    }
+
+    /// Whether the network or the other side caused it, so that `--retry-all-errors` may ask
+    /// again where the verdict alone would not.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Proxy { .. } | Self::Status { .. } => true,
+            Self::Tls { fault, .. } => *fault != TlsFault::Setup,
+            Self::Http(error) => error.fault() == http::Fault::Peer,
+            _ => false,
+        }
+    }
+}
+
+/// 408, 429 and 5xx may pass; 501 and 505 say that they will not.
+fn of_status(status: u16, retry_after: Option<u64>) -> Verdict {
+    match status {
+        429 | 503 => Verdict::RetryLater { after: retry_after },
+        501 | 505 => Verdict::Fatal,
+        408 | 500..=599 if retry_after.is_some() => Verdict::RetryLater { after: retry_after },
+        408 | 500..=599 => Verdict::Retry,
+        _ => Verdict::Fatal,
+    }
+}
+
+/// A cut message may come whole the next time; garbage is asked for again a few times, because a
+/// broken replica or proxy may not answer twice. A body longer than its range, and redirects that
+/// lead nowhere, are final.
+fn of_http(error: &http::Error) -> Verdict {
+    match error {
+        http::Error::Truncated => Verdict::Retry,
+        http::Error::HeadTooLarge
+        | http::Error::BadHead(_)
+        | http::Error::TooManyInterim
+        | http::Error::BadFraming(_)
+        | http::Error::BadChunk(_) => Verdict::RetryFew,
+        _ => Verdict::Fatal,
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "resolving the name",
+            Self::Connect => "connecting",
+            Self::Head => "waiting for an answer",
+            Self::Body => "receiving the body",
+            Self::Transfer => "downloading",
+        })
+    }
+}
+
+impl fmt::Display for StoreOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Lock => "lock",
+            Self::Preallocate => "allocate space for",
+            Self::Write => "write",
+            Self::Read => "read back",
+            Self::Truncate => "truncate",
+            Self::Sync => "sync",
+            Self::Publish => "publish",
+            Self::Journal => "write the journal of",
+        })
+    }
+}
+
+impl fmt::Display for RangeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable => write!(f, "the answer to a range names no usable Content-Range"),
+            Self::Window(got) => {
+                write!(f, "the server sent another range ({}-{})", got.start, got.end)
+            }
+            Self::Length(got) => {
+                write!(f, "the answer to a range says it is {got} bytes long, which it cannot be")
+            }
+            Self::Multipart => write!(f, "the server answered a single range with several"),
+            Self::Coded => write!(f, "the server coded the content of a range"),
+            Self::Ignored => write!(f, "the server ignored the range and sent everything"),
+        }
+    }
+}
+
+impl fmt::Display for ChangedHow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Validator => write!(f, "its validator differs"),
+            Self::Length { was, is } => write!(f, "it was {was} bytes long and is {is}"),
+            Self::Precondition => write!(f, "the server no longer has that version"),
+        }
     }
 }
 
 impl fmt::Display for Failure {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { host, reason } => write!(f, "cannot resolve {host}: {reason}"),
+            Self::Connect { target, reason, .. } => {
+                write!(f, "cannot connect to {target}: {reason}")
+            }
+            Self::Proxy { reason, status: Some(status), .. } => {
+                write!(f, "the proxy answered {status}: {reason}")
+            }
+            Self::Proxy { reason, .. } => write!(f, "proxy: {reason}"),
+            Self::Tls { reason, .. } => write!(f, "tls: {reason}"),
+            Self::Timeout { phase: phase @ (Phase::Head | Phase::Body), limit } => {
+                write!(f, "stalled for {} while {phase}", seconds(*limit))
+            }
+            Self::Timeout { phase, limit } => {
+                write!(f, "timed out after {} while {phase}", seconds(*limit))
+            }
+            Self::Receive { errno: 0 } => write!(f, "the server closed the connection"),
+            Self::Receive { errno } => {
+                write!(f, "receive failed: {}", std::io::Error::from_raw_os_error(*errno))
+            }
+            Self::Stale => write!(f, "the kept connection was closed by the server"),
+            Self::ShortBody { range, got } if range.end == super::OPEN_END => {
+                write!(f, "the body ended early, after {got} bytes")
+            }
+            Self::ShortBody { range, got } => {
+                write!(f, "the body ended early: {got} of {} bytes", range.end - range.start)
+            }
+            Self::Http(error) => write!(f, "{error}"),
+            Self::Status { status, reason, retry_after } => {
+                write!(f, "the server answered {status}")?;
+                if !reason.is_empty() {
+                    write!(f, " {reason}")?;
+                }
+                match retry_after {
+                    Some(after) => write!(f, " (retry after {after} s)"),
+                    None => Ok(()),
+                }
+            }
+            Self::Range(fault) => write!(f, "{fault}"),
+            Self::Changed(how) => write!(f, "the resource changed during the download: {how}"),
+            Self::Unpinned => {
+                write!(f, "nothing ties the ranges together: no strong validator and no digest")
+            }
+            Self::TooLarge { limit, size: Some(size) } => {
+                write!(f, "the resource is {size} bytes, more than the limit of {limit}")
+            }
+            Self::TooLarge { limit, size: None } => {
+                write!(f, "the resource is larger than the limit of {limit} bytes")
+            }
+            Self::Store { op, path, errno: 0, reason } => write!(f, "cannot {op} {path}: {reason}"),
+            Self::Store { op, path, errno, reason } if reason.is_empty() => {
+                let error = std::io::Error::from_raw_os_error(*errno);
+                write!(f, "cannot {op} {path}: {error}")
+            }
+            Self::Store { op, path, reason, .. } => write!(f, "cannot {op} {path}: {reason}"),
+            Self::Digest { algorithm, expected, actual } => {
+                write!(f, "{algorithm} mismatch: expected {expected}, got {actual}")
+            }
+            Self::CannotResume { reason } => write!(f, "cannot resume: {reason}"),
+            Self::Cancelled { signal: 0 } => write!(f, "cancelled"),
+            Self::Cancelled { signal } => write!(f, "cancelled by signal {signal}"),
+            Self::Internal(what) => write!(f, "a defect of this program: {what}"),
+        }
     }
+}
+
+/// `30 s`, `1.5 s`, `0.25 s`.
+fn seconds(limit: Duration) -> String {
+    format!("{} s", limit.as_secs_f64())
 }

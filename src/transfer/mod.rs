@@ -8,260 +8,445 @@
 //! [`Transfer::poll`] yields, sleep until [`Transfer::next_timeout`] at the latest, and call
 //! [`Transfer::handle_timeout`] then. It sees one event per span, or per MiB of progress, never a
 //! body byte.
+//!
+//! ```text
+//!                     redirect, retry, plain GET instead
+//!                               ┌──────┐
+//!                               ▼      │       206, 200            Prepared(Ok)
+//!             new ───────────▶ Asking ─┴──────────────▶ Preparing ─────────────▶ Moving ◀┐
+//!                               ▲ ▲                                               │ │ │   │ retry,
+//!  restart: all attempts ended  │ └───────────────────────────────────────────────┘ │ └───┘ split
+//!                            Draining        stream broke, URL expired              │
+//!                               ▲                                                   │ every byte
+//!                               │ changed, and starting over is allowed             ▼
+//!                             (any)                                            Publishing
+//!                               │ first failure that nothing mends                  │ Published(Ok)
+//!                               ▼                                                   ▼
+//!                            Failing ──── all attempts ended: Abandon ───────────▶ Over
+//! ```
+//!
+//! Each file holds one part of the machine: `ask` puts the question and acts on its answer (judged
+//! by `probe`), `lease` hands out spans (cut by `plan`, kept by `work`), `recover` decides what a
+//! failure leads to (`retry` counts), `conn` is a connection, `verify` believes a 206 or does not.
 #![forbid(unsafe_code)]
 
+mod ask;
+mod command;
+mod conn;
+mod crowd;
 mod failure;
+mod lease;
+mod pace;
+mod plan;
 mod policy;
+mod probe;
+mod progress;
+mod recover;
+mod retry;
+mod verify;
+mod view;
+mod work;
 
-use std::{net::IpAddr, ops::Range, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::IpAddr,
+    time::Duration,
+};
 
 use url::Url;
 
-use crate::http::{field::Validators, request::Request, response::Head};
+use crate::{
+    http::{
+        field::Validators,
+        redirect::{Chain, Origin},
+    },
+    journal::Held,
+    range::RangeSet,
+};
+use conn::{Link, Role, State};
+use crowd::Crowd;
+use pace::Pace;
+use probe::Question;
+use retry::Budget;
+use work::Work;
 
+pub use command::{
+    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Note, OPEN_END, StoreEvent,
+};
 pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
 pub use policy::{Connections, Pin, Policy};
+pub use verify::Expect;
+pub use view::{Activity, Route, Trouble, View};
 
-/// A connection's number; never used twice in a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Conn(pub u32);
+/// The download of one resource.
+#[derive(Debug)]
+pub struct Transfer {
+    policy: Policy,
+    original: Url,
+    started: Duration,
+    now: Duration,
+    stage: Stage,
+    commands: VecDeque<Command>,
 
-/// The number of one request for one span; never used twice in a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Attempt(pub u64);
+    chain: Chain,
+    question: Question,
+    held: Option<Held>,
+    object: Option<Object>,
+    work: Work,
+    store: Store,
 
-/// The end of a span that runs to wherever the body ends (no length is known).
-pub const OPEN_END: u64 = u64::MAX;
+    links: BTreeMap<Conn, Link>,
+    next_conn: u32,
+    next_attempt: u64,
+    allowance: usize,
+    planned: usize,
+    crowd: Crowd,
+    avoid: Option<IpAddr>,
+    /// The pace of connections that serve one request each, their making included.
+    once: Pace,
 
-/// What the shell must do. Each is carried out in the order polled.
+    budget: Budget,
+    hold: Option<Hold>,
+    stale: u32,
+    lies: u32,
+    from_zero: u32,
+    restarted: bool,
+    resolved: Option<Resolved>,
+
+    trouble: Option<Trouble>,
+    stopped: Option<Failure>,
+    facts: Facts,
+}
+
+/// What the machine is waiting for; the picture is in the docs of this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Asking,
+    Preparing,
+    Moving,
+    Draining,
+    Publishing,
+    Failing,
+    Over,
+}
+
+/// What the store was told and has not answered, or that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Store {
+    Unready,
+    Preparing,
+    Ready,
+    Publishing,
+}
+
+/// What the believed answer said.
 #[derive(Clone, Debug)]
-pub enum Command {
-    /// Open a connection to the origin of `url`. Answered by [`ConnEvent::Opened`] or
-    /// [`ConnEvent::Failed`].
-    Open {
-        /// Its number from now on.
-        conn: Conn,
-        /// Whose origin to connect to.
-        url: Url,
-        /// An address that stalled or failed: try the others first.
-        avoid: Option<IpAddr>,
-    },
-    /// Send a request on an open, idle connection. Answered by [`ConnEvent::Head`] when `accept`
-    /// is [`Accept::Ask`], and always in the end by exactly one [`ConnEvent::Ended`].
-    Request {
-        /// On which connection.
-        conn: Conn,
-        /// The attempt's number from now on.
-        attempt: Attempt,
-        /// What to send.
-        request: Request,
-        /// Which answer is believed.
-        accept: Accept,
-    },
-    /// The answer to a [`ConnEvent::Head`]: its body is believed and lies at `span` in the object
-    /// (`OPEN_END` when its length is not known). The worker starts to write.
-    Receive {
-        /// On which connection.
-        conn: Conn,
-        /// Of which attempt.
-        attempt: Attempt,
-        /// Where the body belongs.
-        span: Range<u64>,
-    },
-    /// The answer to a [`ConnEvent::Head`]: its body is of no use. The worker keeps the
-    /// connection if the rest of the body costs nothing to pass over, else closes it; it ends the
-    /// attempt with `Ended { result: Ok(()), .. }`.
-    Skip {
-        /// On which connection.
-        conn: Conn,
-        /// Of which attempt.
-        attempt: Attempt,
-    },
-    /// Lower the end of a running attempt's span to `end`, or as near to it as what was already
-    /// claimed allows. Carried out at once; answered by [`ConnEvent::Shrunk`] before any later
-    /// event of that attempt.
-    Shrink {
-        /// On which connection.
-        conn: Conn,
-        /// Of which attempt.
-        attempt: Attempt,
-        /// The wanted end.
-        end: u64,
-    },
-    /// Close the connection now, whatever it is doing. A running attempt still ends with one
-    /// [`ConnEvent::Ended`] (bytes already received are written first), then nothing follows.
-    Close {
-        /// Which connection.
-        conn: Conn,
-    },
-    /// Make the part file ready: create or reopen it, and preallocate `total` bytes if that is
-    /// known. Answered by [`StoreEvent::Prepared`]. Nothing is received before the answer. A second
-    /// one starts over with an empty part file (a restart).
-    Prepare {
-        /// The complete length.
-        total: Option<u64>,
-        /// The version that the journal will name.
-        validators: Validators,
-        /// The URL after redirects, for the journal (which redacts it).
-        url: Url,
-        /// Resume on what the journal held instead of starting empty.
-        resume: bool,
-    },
-    /// Every byte is written: cut the part file to `total`, check the digest, sync if asked,
-    /// publish. Answered by [`StoreEvent::Published`].
-    Publish {
-        /// The complete length.
-        total: u64,
-    },
-    /// The transfer failed: close the part file and keep it with its journal, or remove both.
-    /// Not answered.
-    Abandon {
-        /// Keep for a later resume.
-        keep: bool,
-    },
-    /// Something worth a line for people (`-v`, or a warning). Not answered.
-    Note(Note),
+struct Object {
+    url: Url,
+    origin: Option<Origin>,
+    /// The user's own fields may go there.
+    trusted: bool,
+    validators: Validators,
+    /// Ranges can be asked for.
+    ranged: bool,
+    /// The content is coded: the bytes of one answer are not those of another.
+    coded: bool,
 }
 
-/// Which answer to a request is believed without asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Accept {
-    /// None: report the head and wait for [`Command::Receive`] or [`Command::Skip`].
-    Ask,
-    /// A 206 for exactly this.
-    Part(Expect),
+/// Nothing new is asked before `until`.
+#[derive(Clone, Debug)]
+struct Hold {
+    until: Duration,
+    why: Failure,
+    /// The server named the time: progress elsewhere does not shorten it.
+    hard: bool,
 }
 
-/// What a 206 must say to be believed (design rule 2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expect {
-    /// The range asked for. The answer starts there and ends at its end or earlier.
-    pub range: Range<u64>,
-    /// The complete length it must name.
-    pub total: u64,
-    /// The version it must be.
-    pub validators: Validators,
+/// The original URL was asked again, because the one after redirects stopped working.
+#[derive(Clone, Copy, Debug)]
+struct Resolved {
+    at: Duration,
+    done: u64,
 }
 
-impl Expect {
-    /// Judges a head. `Ok` is the range that the body carries: it starts where it was asked to and
-    /// is not empty, but a shorter one than asked for is legal (RFC 9110 section 15.3.7).
-    ///
-    /// # Errors
-    /// The failure, classified: a lie about the range, a changed resource, a status.
-    pub fn check(&self, head: &Head) -> Result<Range<u64>, Failure> {
-        let _ = head;
-        todo!()
+/// What only the view wants to know.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    resumed: u64,
+    connections_max: usize,
+    requests: u64,
+    retries: u64,
+    fallback: Option<&'static str>,
+    disposition: Option<Vec<u8>>,
+    unverified: bool,
+    fetched: bool,
+}
+
+impl Transfer {
+    /// A download of `url` that starts at `now`; `held` is what an earlier run left and its
+    /// journal proves. The first commands can be polled at once.
+    #[must_use]
+    pub fn new(url: Url, policy: Policy, held: Option<Held>, now: Duration) -> Self {
+        let held = held.filter(|held| ask::is_usable(held, &policy));
+        let mut transfer = Self {
+            started: now,
+            now,
+            stage: Stage::Asking,
+            commands: VecDeque::new(),
+            chain: Chain::new(url.clone(), policy.max_redirects, policy.allow_downgrade),
+            question: Question::Probe,
+            object: None,
+            work: Work::new(None, RangeSet::new()),
+            store: Store::Unready,
+            links: BTreeMap::new(),
+            next_conn: 0,
+            next_attempt: 0,
+            allowance: usize::MAX,
+            planned: 1,
+            crowd: Crowd::default(),
+            avoid: None,
+            once: Pace::default(),
+            budget: Budget::new(&policy, now),
+            hold: None,
+            stale: 0,
+            lies: 0,
+            from_zero: 0,
+            restarted: false,
+            resolved: None,
+            trouble: None,
+            stopped: None,
+            facts: Facts::default(),
+            original: url,
+            held,
+            policy,
+        };
+        transfer.first_question();
+        transfer.pump();
+        transfer
     }
-}
 
-/// What a connection reports.
-#[derive(Clone, Debug)]
-pub enum ConnEvent {
-    /// It is open (TLS included) and idle.
-    Opened {
-        /// The address at the other end, unless a proxy or a Unix socket is between.
-        peer: Option<IpAddr>,
-        /// How long it took.
-        took: Duration,
-    },
-    /// It could not be opened, or an idle connection was closed by the other side or by a
-    /// surprise on it. The number is dead.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-    /// The final head of an attempt whose `accept` was [`Accept::Ask`]; the worker waits.
-    Head {
-        /// Of which attempt.
-        attempt: Attempt,
-        /// The head.
-        head: Head,
-    },
-    /// The end of an attempt's span was lowered.
-    Shrunk {
-        /// Of which attempt.
-        attempt: Attempt,
-        /// Where it ends now: what was claimed cannot be taken back.
-        end: u64,
-    },
-    /// Bytes are in the file: contiguous to the ones before in the same attempt, at least one
-    /// event per MiB. All bytes of an attempt are reported before it ends.
-    Wrote {
-        /// Of which attempt.
-        attempt: Attempt,
-        /// Which bytes.
-        range: Range<u64>,
-    },
-    /// The attempt is over.
-    Ended(Ended),
-}
+    /// Something happened at `now`.
+    pub fn handle(&mut self, now: Duration, event: Event) {
+        self.now = self.now.max(now);
+        match event {
+            Event::Conn(conn, event) => self.on_conn(conn, event),
+            Event::Store(event) => self.on_store(event),
+            Event::Stop(failure) => self.on_stop(failure),
+        }
+        self.pump();
+    }
 
-/// How an attempt ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Which attempt.
-    pub attempt: Attempt,
-    /// `Ok`: the answer was believed and every byte of the span (as shrunk, as shortened by a
-    /// legal shorter 206, or up to the body's own end for `OPEN_END`) is in the file.
-    pub result: Result<(), Failure>,
-    /// The connection is open, idle and clean; otherwise its number is dead.
-    pub reusable: bool,
-    /// The request was sent on a connection that had served an answer before.
-    pub reused: bool,
-    /// From the request's last byte to the answer's first, if there was one.
-    pub first_byte: Option<Duration>,
-    /// From the request to the end, waiting for our own disk or decision not included.
-    pub busy: Duration,
-}
+    /// The next thing to do, in order. `None` says to wait for an event or the timeout.
+    pub fn poll(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
 
-/// What the store reports.
-#[derive(Clone, Debug)]
-pub enum StoreEvent {
-    /// The part file is ready.
-    Prepared(Result<(), Failure>),
-    /// The name is published, or it is not.
-    Published(Result<(), Failure>),
-}
+    /// When [`Self::handle_timeout`] must be called at the latest, on the clock of `now`.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        let later = |time: &Duration| *time > self.now;
+        let asking = matches!(self.stage, Stage::Asking | Stage::Moving);
+        let own = if asking {
+            let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
+            let due = self.work.next_due(self.now);
+            let crowd = self.crowd.next_timeout().filter(later);
+            [hold, due, crowd].into_iter().flatten().min()
+        } else {
+            None
+        };
+        [own, self.deadline().filter(later)].into_iter().flatten().min()
+    }
 
-/// Everything that can happen to a transfer.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// On one of its connections.
-    Conn(Conn, ConnEvent),
-    /// At its store.
-    Store(StoreEvent),
-    /// Somebody wants it to end: a signal, or a failure outside of it. The failure is what will be
-    /// reported unless there is one already.
-    Stop(Failure),
-}
+    /// The time is `now`: whatever was waiting for it happens.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        if let (Some(deadline), Some(limit)) = (self.deadline(), self.policy.max_time)
+            && deadline <= self.now
+        {
+            self.fail(Failure::Timeout { phase: Phase::Transfer, limit }, None, 0);
+        }
+        self.crowd.handle_timeout(self.now, self.planned);
+        self.pump();
+    }
 
-/// Something worth telling people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Note {
-    /// One stream instead of many, and why.
-    Fallback(&'static str),
-    /// A redirect was followed.
-    Redirected(Url),
-    /// An attempt failed and will be made again.
-    Retrying {
-        /// What happened.
-        failure: Failure,
-        /// In how long.
-        delay: Duration,
-        /// How many attempts in a row made no progress, this one included.
-        failures: u32,
-    },
-    /// The server takes fewer connections than were wanted.
-    FewerConnections(usize),
-    /// Bytes of an earlier run are used.
-    Resumed {
-        /// How many.
-        bytes: u64,
-    },
-    /// What was on disk is of no use: a fresh start, and why.
-    FreshStart(String),
-    /// The end of the body could not be verified by a length.
-    Unverified,
+    /// It may have so many connections at most.
+    pub fn set_allowance(&mut self, connections: usize) {
+        if self.allowance != connections {
+            self.allowance = connections;
+            self.pump();
+        }
+    }
+
+    /// A snapshot.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            activity: self.activity(),
+            total: self.work.total(),
+            done: self.work.done_bytes(),
+            resumed: self.facts.resumed,
+            connections: self.open_connections(),
+            connections_max: self.facts.connections_max,
+            planned: self.planned,
+            requests: self.facts.requests,
+            retries: self.facts.retries,
+            route: match &self.object {
+                None => Route::Unknown,
+                Some(_)
+                    if self.work.is_complete() && !self.facts.fetched && self.held.is_some() =>
+                {
+                    Route::UpToDate
+                }
+                Some(object) if object.ranged => Route::Ranges,
+                Some(_) => Route::Stream,
+            },
+            fallback: self.facts.fallback,
+            final_url: self
+                .object
+                .as_ref()
+                .map_or_else(|| self.chain.current().clone(), |object| object.url.clone()),
+            validators: self.object.as_ref().map(|o| o.validators.clone()).unwrap_or_default(),
+            disposition: self.facts.disposition.clone(),
+            verified_length: !self.facts.unverified,
+        }
+    }
+
+    /// How it ended: `Some` once it is over and every command was polled.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), Trouble>> {
+        if self.stage != Stage::Over || !self.commands.is_empty() {
+            return None;
+        }
+        Some(self.trouble.clone().map_or(Ok(()), Err))
+    }
+
+    /// The origin that it talks to now.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        match &self.object {
+            Some(object) if self.stage != Stage::Asking => object.origin.clone(),
+            _ => Origin::of(self.chain.current()),
+        }
+    }
+
+    fn activity(&self) -> Activity {
+        let busy = self.links.values().any(Link::is_busy);
+        match self.stage {
+            Stage::Asking | Stage::Moving if !busy => match &self.hold {
+                Some(hold) if hold.until > self.now => {
+                    Activity::Waiting { until: hold.until, why: hold.why.clone() }
+                }
+                _ if self.object.is_some() => Activity::Downloading,
+                _ => Activity::Connecting,
+            },
+            Stage::Asking if self.object.is_none() => Activity::Probing,
+            Stage::Preparing => Activity::Allocating { size: self.work.total().unwrap_or(0) },
+            Stage::Publishing => Activity::Publishing,
+            Stage::Over => Activity::Done,
+            _ => Activity::Downloading,
+        }
+    }
+
+    /// When the whole transfer must be over; once every byte is there it is the store's time.
+    fn deadline(&self) -> Option<Duration> {
+        let over = matches!(self.stage, Stage::Publishing | Stage::Failing | Stage::Over);
+        self.policy.max_time.filter(|_| !over).map(|time| self.started.saturating_add(time))
+    }
+
+    /// Does everything that can be done now.
+    fn pump(&mut self) {
+        if self.hold.as_ref().is_some_and(|hold| hold.until <= self.now) {
+            self.hold = None;
+        }
+        match self.stage {
+            Stage::Asking => self.ask(),
+            Stage::Moving => self.lease(),
+            Stage::Draining => self.drained(),
+            Stage::Failing => self.failed(),
+            Stage::Preparing | Stage::Publishing | Stage::Over => {}
+        }
+        self.facts.connections_max = self.facts.connections_max.max(self.open_connections());
+    }
+
+    fn on_store(&mut self, event: StoreEvent) {
+        match (event, self.store) {
+            (StoreEvent::Prepared(result), Store::Preparing) => {
+                self.store = if result.is_ok() { Store::Ready } else { Store::Unready };
+                match result {
+                    Ok(()) if self.stage == Stage::Preparing => self.on_prepared(),
+                    Ok(()) => {}
+                    Err(failure) => self.fail(failure, None, 0),
+                }
+            }
+            (StoreEvent::Published(Ok(())), Store::Publishing) => {
+                self.store = Store::Unready;
+                self.trouble = None;
+                self.stage = Stage::Over;
+            }
+            (StoreEvent::Published(Err(failure)), Store::Publishing) => {
+                self.store = Store::Ready;
+                let first = self.stopped.take().unwrap_or(failure);
+                self.fail(first, None, 0);
+            }
+            _ => self.fail(Failure::Internal("the store answered what was not asked"), None, 0),
+        }
+    }
+
+    /// A stop that meets a publication under way cannot undo it: what the store says decides.
+    fn on_stop(&mut self, failure: Failure) {
+        if self.store == Store::Publishing {
+            self.stopped.get_or_insert(failure);
+        } else {
+            self.fail(failure, None, 0);
+        }
+    }
+
+    fn open_connections(&self) -> usize {
+        self.links.values().filter(|link| link.is_idle() || link.is_busy()).count()
+    }
+
+    fn note(&mut self, note: Note) {
+        self.commands.push_back(Command::Note(note));
+    }
+
+    /// Opens a connection to the origin of `url`.
+    fn open(&mut self, url: Url) {
+        let conn = Conn(self.next_conn);
+        self.next_conn += 1;
+        let pace = self.once.clone();
+        self.links.insert(conn, Link { pace, ..Link::opening(Origin::of(&url), self.now) });
+        self.commands.push_back(Command::Open { conn, url, avoid: self.avoid.take() });
+    }
+
+    /// Closes a connection. A request that runs on it is awaited, its bytes still count.
+    fn close(&mut self, conn: Conn) {
+        let Some(mut link) = self.links.remove(&conn) else { return };
+        if link.is_closing() {
+            self.links.insert(conn, link);
+            return;
+        }
+        self.commands.push_back(Command::Close { conn });
+        if let State::Busy(job) = link.state {
+            link.state = State::Closing(job);
+            self.links.insert(conn, link);
+        }
+    }
+
+    fn close_all(&mut self) {
+        for conn in self.links.keys().copied().collect::<Vec<_>>() {
+            self.close(conn);
+        }
+    }
+
+    fn close_idle(&mut self, keep: impl Fn(&Link) -> bool) {
+        let idle = self.links.iter().filter(|(_, link)| link.is_idle() && !keep(link));
+        for conn in idle.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            self.close(conn);
+        }
+    }
+
+    /// Whether a request in `role` is under way.
+    fn has_role(&self, role: Role) -> bool {
+        self.links.values().filter_map(Link::job).any(|job| job.role == role)
+    }
 }

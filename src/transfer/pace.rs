@@ -1,0 +1,62 @@
+//! How fast a connection is and how far away, from what it did.
+
+use std::time::Duration;
+
+use super::plan::bytes_in;
+
+/// Rate and round trip of one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Bytes per second once bytes flow, a moving average.
+    rate: Option<u64>,
+    /// From a request to its first byte: the smaller of the last two, because a busy server or
+    /// client lengthens it and nothing shortens it.
+    round_trip: [Option<Duration>; 2],
+    /// The length of the last lease.
+    part: u64,
+}
+
+impl Pace {
+    /// `bytes` came in `flowing`, the first of them `first_byte` after the request.
+    pub(super) fn measure(&mut self, bytes: u64, flowing: Duration, first_byte: Option<Duration>) {
+        if let Some(first) = first_byte {
+            self.round_trip = [Some(first), self.round_trip[0]];
+        }
+        let nanos = flowing.as_nanos();
+        if bytes == 0 || nanos == 0 {
+            return;
+        }
+        let now = u128::from(bytes).saturating_mul(1_000_000_000) / nanos;
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        self.rate = Some(self.rate.map_or(now, |rate| rate / 2 + now / 2).max(1));
+    }
+
+    /// The time from a request to its first byte, if anything was measured.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.iter().flatten().min().copied()
+    }
+
+    /// How many bytes come in the time of `factor` round trips.
+    pub(super) fn worth(&self, factor: u32) -> u64 {
+        match (self.rate, self.round_trip()) {
+            (Some(rate), Some(trip)) => bytes_in(rate, trip, factor),
+            _ => 0,
+        }
+    }
+
+    /// A part of this length was leased.
+    pub(super) fn leased(&mut self, part: u64) {
+        self.part = part;
+    }
+
+    /// The longest next part: one odd measurement must not lease half of the object.
+    pub(super) fn step(&self) -> u64 {
+        self.part.max(1 << 20).saturating_mul(4)
+    }
+
+    /// As for a connection that has to be made anew for every part: its making counts.
+    pub(super) fn with_setup(&self, took: Duration) -> Self {
+        let add = |trip: Option<Duration>| trip.map(|trip| trip.saturating_add(took));
+        Self { round_trip: self.round_trip.map(add), ..self.clone() }
+    }
+}

@@ -1,0 +1,119 @@
+//! What connections report.
+
+use std::ops::Range;
+
+use super::{
+    Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END, Transfer,
+    conn::{Job, Role, State},
+    recover::Lost,
+};
+
+impl Transfer {
+    pub(super) fn on_conn(&mut self, conn: Conn, event: ConnEvent) {
+        match event {
+            ConnEvent::Opened { peer, took } => {
+                let Some(link) = self.links.get_mut(&conn) else { return };
+                if matches!(link.state, State::Opening) {
+                    link.state = State::Idle;
+                    link.peer = peer;
+                    link.took = took;
+                }
+            }
+            ConnEvent::Failed { failure } => self.on_failed(conn, failure),
+            ConnEvent::Head { attempt, head } => self.on_head(conn, attempt, &head),
+            ConnEvent::Shrunk { attempt, end } => self.on_shrunk(conn, attempt, end),
+            ConnEvent::Wrote { attempt, range } => self.on_wrote(conn, attempt, &range),
+            ConnEvent::Ended(ended) => self.on_ended(conn, ended),
+        }
+    }
+
+    /// It could not be opened, or died idle; the latter is nobody's fault.
+    fn on_failed(&mut self, conn: Conn, failure: Failure) {
+        let Some(link) = self.links.remove(&conn) else { return };
+        match &link.state {
+            State::Opening => self.lost(Lost::unopened(&link, failure)),
+            State::Idle => {}
+            // A shell ends the attempt first; if it did not, this is its end.
+            State::Busy(job) | State::Closing(job) => {
+                let lost = Lost::of(job, failure, !link.proven);
+                self.settle(job);
+                if link.is_busy() {
+                    self.lost(lost);
+                }
+            }
+        }
+    }
+
+    fn on_wrote(&mut self, conn: Conn, attempt: Attempt, range: &Range<u64>) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.proven = true;
+        let Some(job) = link.attempt_mut(attempt) else { return };
+        let inside = range.start == job.at && range.end <= job.span.end && !range.is_empty();
+        if !inside || !matches!(job.role, Role::Part | Role::Stream) {
+            return self.fail(Failure::Internal("bytes were written outside of a lease"), None, 0);
+        }
+        job.at = range.end;
+        self.work.wrote(range.clone());
+        self.budget.progress();
+        self.stale = 0;
+        if self.hold.as_ref().is_some_and(|hold| !hold.hard) {
+            self.hold = None;
+        }
+        let done = self.work.done_bytes();
+        if let Some(limit) = self.policy.max_size
+            && done > limit
+        {
+            self.fail(Failure::TooLarge { limit, size: None }, None, 0);
+        }
+    }
+
+    fn on_ended(&mut self, conn: Conn, ended: Ended) {
+        let Some(mut link) = self.links.remove(&conn) else { return };
+        let closing = link.is_closing();
+        let job = match std::mem::replace(&mut link.state, State::Idle) {
+            State::Busy(job) | State::Closing(job) if job.attempt == ended.attempt => job,
+            state => {
+                link.state = state;
+                self.links.insert(conn, link);
+                return;
+            }
+        };
+        let flowing = ended.busy.saturating_sub(ended.first_byte.unwrap_or_default());
+        link.pace.measure(job.brought(), flowing, ended.first_byte);
+        let unproven = !link.proven;
+        link.proven |= ended.result.is_ok();
+        if closing {
+            return self.settle(&job);
+        }
+        if ended.reusable {
+            self.links.insert(conn, link);
+        } else if ended.result.is_err() {
+            self.avoid = link.peer;
+        } else if job.is_part() {
+            self.once = link.pace.with_setup(link.took);
+        }
+        self.finish(&job, ended.result, unproven);
+    }
+
+    /// Files what a request brought, and what it failed to bring.
+    fn finish(&mut self, job: &Job, result: Result<(), Failure>, unproven: bool) {
+        let got = job.brought();
+        let short = || Failure::ShortBody { range: job.span.clone(), got };
+        let failure = match (job.role, result) {
+            (Role::Skip, _) => return,
+            (Role::Stream, Ok(())) if job.span.end == OPEN_END => {
+                return self.work.set_total(job.at);
+            }
+            (Role::Stream, Ok(())) if job.owes() > 0 => Some(short()),
+            // A shorter 206 is legal, and the rest is asked for; one that brings nothing is not.
+            (Role::Part, Ok(())) if job.owes() > 0 && got == 0 => Some(short()),
+            (Role::Part | Role::Stream, Ok(())) => None,
+            (Role::Ask | Role::Wait, Ok(())) => Some(Failure::Receive { errno: 0 }),
+            (_, Err(failure)) => Some(failure),
+        };
+        self.settle(job);
+        if let Some(failure) = failure {
+            self.lost(Lost::of(job, failure, unproven));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Judges the answer to a range: believed only if every field says what was asked.
+
+use std::ops::Range;
+
+use super::{ChangedHow, Failure, RangeFault};
+use crate::http::{
+    escape,
+    field::{ContentRange, Validators},
+    response::Head,
+};
+
+/// What a 206 must say to be believed (design rule 2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// The range asked for. The answer starts there and ends at its end or earlier.
+    pub range: Range<u64>,
+    /// The complete length it must name.
+    pub total: u64,
+    /// The version it must be.
+    pub validators: Validators,
+}
+
+impl Expect {
+    /// Judges a head. `Ok` is the range that the body carries: it starts where it was asked to and
+    /// is not empty, but a shorter one than asked for is legal (RFC 9110 section 15.3.7).
+    ///
+    /// # Errors
+    /// The failure, classified: a lie about the range, a changed resource, a status.
+    pub fn check(&self, head: &Head) -> Result<Range<u64>, Failure> {
+        match head.status {
+            206 => self.check_part(head),
+            200 => Err(self.whole_instead(head)),
+            412 => Err(Failure::Changed(ChangedHow::Precondition)),
+            416 => Err(match head.content_range() {
+                Some(ContentRange::Unsatisfied { total }) if total != self.total => {
+                    Failure::Changed(ChangedHow::Length { was: self.total, is: total })
+                }
+                _ => status(head),
+            }),
+            _ => Err(status(head)),
+        }
+    }
+
+    /// The window comes before the version: an answer for another window often names none.
+    fn check_part(&self, head: &Head) -> Result<Range<u64>, Failure> {
+        let (range, total) = part(head)?;
+        if range.start != self.range.start || range.end > self.range.end {
+            return Err(Failure::Range(RangeFault::Window(range)));
+        }
+        if total != self.total {
+            return Err(Failure::Changed(ChangedHow::Length { was: self.total, is: total }));
+        }
+        if !self.validators.same_version(&head.validators()) {
+            return Err(Failure::Changed(ChangedHow::Validator));
+        }
+        Ok(range)
+    }
+
+    /// A 200 whose version is still the same means that the range was ignored, perhaps by one
+    /// replica of many; anything else in its place is another version.
+    fn whole_instead(&self, head: &Head) -> Failure {
+        let same = self.validators.same_version(&head.validators());
+        let named = self.validators.etag.is_some() || self.validators.last_modified.is_some();
+        match head.content_length() {
+            Some(is) if is != self.total && !head.content_coded() => {
+                Failure::Changed(ChangedHow::Length { was: self.total, is })
+            }
+            Some(_) if same => Failure::Range(RangeFault::Ignored),
+            None if same && named => Failure::Range(RangeFault::Ignored),
+            _ => Failure::Changed(ChangedHow::Precondition),
+        }
+    }
+}
+
+/// The range and complete length of a 206, if its own arithmetic adds up.
+pub(super) fn part(head: &Head) -> Result<(Range<u64>, u64), Failure> {
+    let fault = |fault| Err(Failure::Range(fault));
+    if head.multipart() {
+        return fault(RangeFault::Multipart);
+    }
+    if head.content_coded() {
+        return fault(RangeFault::Coded);
+    }
+    let Some(ContentRange::Part { range, total: Some(total) }) = head.content_range() else {
+        return fault(RangeFault::Unreadable);
+    };
+    if range.is_empty() || range.end > total || total > LENGTH_MAX {
+        return fault(RangeFault::Unreadable);
+    }
+    match head.content_length() {
+        Some(length) if length != range.end - range.start => fault(RangeFault::Length(length)),
+        _ => Ok((range, total)),
+    }
+}
+
+/// The status of a head as a failure.
+pub(super) fn status(head: &Head) -> Failure {
+    Failure::Status {
+        status: head.status,
+        reason: escape(&head.reason, REASON_MAX),
+        retry_after: head.retry_after_seconds(),
+    }
+}
+
+/// The largest complete length that is believed: what a file offset can name (`off_t`).
+pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;
+
+/// Characters of a reason phrase that are kept.
+const REASON_MAX: usize = 120;
