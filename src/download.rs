@@ -11,7 +11,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use url::Url;
 
 use crate::{
-    engine::{Engine, Limits, Message, connect::Connector, coordinator::Coordinator, outcome, output, seat},
+    engine::{
+        Engine, Limits, Message, connect::Connector, coordinator::Coordinator, outcome, output,
+        seat,
+    },
     error::{Error, ErrorKind},
     event::{Counter, Event, Observer},
     fleet::{self, Fleet, TransferId},
@@ -263,9 +266,11 @@ fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Durat
         size: view.done,
         transferred: view.done.saturating_sub(view.resumed),
         resumed: view.resumed,
-        etag: view.validators.etag.as_ref().map(|tag| {
-            if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }
-        }),
+        etag: view
+            .validators
+            .etag
+            .as_ref()
+            .map(|tag| if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }),
         last_modified: view.validators.last_modified.map(|(text, _)| text),
         digest: computed.map(|(algorithm, hex)| (algorithm.name(), hex)),
         verified,

@@ -11,14 +11,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    Engine, Job, Limits, Message, Opening, Order, Reporter,
-    connect::Connector,
-    gate::Gate,
-    no_thread, orders,
-    seat::Seat,
+    Engine, Job, Limits, Message, Opening, Order, Reporter, connect::Connector, gate::Gate,
+    no_thread, orders, seat::Seat,
 };
 use crate::{
-    event::{Event, Observer},
+    event::Observer,
     fleet::{Fleet, TransferId},
     transfer::{Accept, Command, Conn, ConnEvent, Failure, StoreEvent},
 };

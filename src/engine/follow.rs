@@ -105,9 +105,8 @@ impl Shared {
 
     /// Waits until there is enough to hash behind `hashed`, or nothing more will come.
     fn wait(&self, hashed: u64) -> State {
-        let enough = |state: &State| {
-            state.stop || state.total.is_some() || state.frontier - hashed >= STEP
-        };
+        let enough =
+            |state: &State| state.stop || state.total.is_some() || state.frontier - hashed >= STEP;
         let mut state = self.lock();
         while !enough(&state) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -78,7 +78,8 @@ impl Gate {
     pub(crate) fn claim(&self, want: u64) -> u64 {
         match lock(&self.lease).as_mut() {
             Some(lease) => {
-                lease.claimed = lease.claimed.saturating_add(want).min(lease.end.max(lease.claimed));
+                lease.claimed =
+                    lease.claimed.saturating_add(want).min(lease.end.max(lease.claimed));
                 lease.claimed
             }
             None => 0,

@@ -43,8 +43,7 @@ pub(crate) trait Io {
     ) -> io::Result<Option<usize>>;
 
     /// Writes `from` of the buffer at `offset`, all of it.
-    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64)
-    -> Result<(), Failure>;
+    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure>;
 
     /// What lies on an idle connection, without waiting.
     fn idle(&self) -> Idle;
@@ -358,7 +357,8 @@ impl<I: Io> Link<I> {
     /// Receives once more for a body.
     async fn fill(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         let held = flow.written + self.intake.out().len() as u64;
-        let missing = flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
+        let missing =
+            flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
         let until = match flow.waiting {
             Some(since) => flow.watch.deadline().min(since + FLUSH_AFTER),
             None => flow.watch.deadline(),

@@ -59,9 +59,9 @@ fn kind(failure: &Failure) -> ErrorKind {
         Failure::Tls { fault: TlsFault::Handshake, .. } => ErrorKind::TlsHandshake,
         Failure::Tls { fault: TlsFault::Certificate, .. } => ErrorKind::Certificate,
         Failure::Tls { fault: TlsFault::Setup, .. } => ErrorKind::Usage,
-        Failure::Tls { fault: TlsFault::Record, .. }
-        | Failure::Receive { .. }
-        | Failure::Stale => ErrorKind::Receive,
+        Failure::Tls { fault: TlsFault::Record, .. } | Failure::Receive { .. } | Failure::Stale => {
+            ErrorKind::Receive
+        }
         Failure::Timeout { .. } => ErrorKind::Timeout,
         Failure::ShortBody { .. } | Failure::Http(http::Error::Truncated) => ErrorKind::Partial,
         Failure::Http(http::Error::TooManyRedirects(_) | http::Error::RedirectLoop) => {

@@ -107,8 +107,7 @@ extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc
             let page = address & !(PAGE.load(Ordering::Relaxed) - 1);
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
             let rest = end - page;
-            let mapped =
-                libc::mmap(page as *mut libc::c_void, rest, libc::PROT_READ, flags, -1, 0);
+            let mapped = libc::mmap(page as *mut libc::c_void, rest, libc::PROT_READ, flags, -1, 0);
             if mapped != libc::MAP_FAILED {
                 BROKEN.set(true);
                 return;

@@ -13,8 +13,8 @@ use std::{
 use url::Url;
 
 use super::{
-    output::Output,
     follow::{Follower, Stopper},
+    output::Output,
     store::{Store, Wanted},
 };
 use crate::{
@@ -126,8 +126,7 @@ impl Seat {
                 let algorithms = self.wants.algorithms();
                 if !algorithms.is_empty() {
                     let follower = Follower::start(file, algorithms);
-                    self.follower =
-                        Some(follower.map_err(|e| no_thread(StoreOp::Read, &e))?);
+                    self.follower = Some(follower.map_err(|e| no_thread(StoreOp::Read, &e))?);
                 }
             }
             Some(Output::Stream(_)) if started_over => {

@@ -120,12 +120,7 @@ impl Io for Blocking {
         }
     }
 
-    async fn write(
-        &mut self,
-        sink: &Sink,
-        from: Range<usize>,
-        offset: u64,
-    ) -> Result<(), Failure> {
+    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure> {
         sink.write(&self.buffer[from], offset)
     }
 

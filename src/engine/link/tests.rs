@@ -74,12 +74,7 @@ impl Io for Script {
         }
     }
 
-    async fn write(
-        &mut self,
-        sink: &Sink,
-        from: Range<usize>,
-        offset: u64,
-    ) -> Result<(), Failure> {
+    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure> {
         sink.write(&self.buffer[from], offset)
     }
 
@@ -241,7 +236,10 @@ fn a_chunked_body_without_its_last_chunk_is_short() {
 
 #[test]
 fn a_close_delimited_body_ends_with_the_connection() {
-    let mut bench = Bench::new(256, vec![octets("HTTP/1.0 200 OK\r\n\r\n"), octets("x".repeat(1000)), Act::End]);
+    let mut bench = Bench::new(
+        256,
+        vec![octets("HTTP/1.0 200 OK\r\n\r\n"), octets("x".repeat(1000)), Act::End],
+    );
     bench.request(1, Accept::Ask);
     bench.receive(1, 0..OPEN_END);
     let ended = bench.run();
@@ -314,7 +312,8 @@ fn a_skipped_answer_is_drained_only_if_that_costs_nothing() {
 
 #[test]
 fn every_cut_of_a_chunked_answer_gives_the_same_bytes() {
-    let answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+    let answer =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                    5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\n";
     for cut in 1..answer.len() {
         let mut bench = Bench::new(4096, vec![octets(&answer[..cut]), octets(&answer[cut..])]);

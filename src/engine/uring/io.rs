@@ -108,12 +108,7 @@ impl Io for Ring {
         }
     }
 
-    async fn write(
-        &mut self,
-        sink: &Sink,
-        from: Range<usize>,
-        offset: u64,
-    ) -> Result<(), Failure> {
+    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure> {
         let Some(file) = sink.as_file() else {
             // A stream takes bytes in order, from one connection, which is all this worker has.
             return sink.write(&self.buffer()[from], offset);

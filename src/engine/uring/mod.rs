@@ -30,10 +30,7 @@ impl Uring {
     /// # Errors
     /// Whatever the system says while rings are set up: EPERM and ENOSYS (seccomp, sysctl, old
     /// kernels), ENOMEM (RLIMIT_MEMLOCK), EMFILE and others.
-    pub(crate) fn start(
-        connections: usize,
-        limits: Limits,
-    ) -> std_io::Result<(Self, Vec<String>)> {
+    pub(crate) fn start(connections: usize, limits: Limits) -> std_io::Result<(Self, Vec<String>)> {
         probe()?;
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let count = cores.min(connections).max(1);
