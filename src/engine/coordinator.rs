@@ -188,7 +188,7 @@ impl Coordinator<'_> {
             }
             Command::Abandon { keep } => seat.abandon(keep),
             Command::Note(note) => {
-                for event in seat.note(&note) {
+                if let Some(event) = outcome::note(&note) {
                     self.observer.on(&event);
                 }
             }

@@ -33,8 +33,9 @@ pub(crate) trait Io {
     /// Sends everything.
     async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()>;
 
-    /// Receives into `room`. `Ok(Some(0))` is the end of the stream; `Ok(None)` says that nothing
-    /// came for a while (not later than `until`). With `fill`, it may wait for all of `room`.
+    /// Receives into `room`. `Ok(Some(0))` is the end of the stream. `Ok(None)` says that nothing
+    /// came for a while; when `until` is over nothing will, the connection is of no use any more.
+    /// With `fill`, it may wait for all of `room`.
     async fn receive(
         &mut self,
         room: Range<usize>,
@@ -236,7 +237,8 @@ impl<I: Io> Link<I> {
             Idle::Quiet => Ok(()),
             // Under TLS these may be session tickets.
             Idle::Octets if self.session.is_some() => {
-                self.receive(Instant::now(), None).await.map_err(|_| Failure::Stale)?;
+                let until = Instant::now() + self.limits.stall;
+                self.receive(until, None).await.map_err(|_| Failure::Stale)?;
                 if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
             }
             // On a connection that never served anything, early octets are not HTTP; on one that
@@ -359,10 +361,7 @@ impl<I: Io> Link<I> {
         let held = flow.written + self.intake.out().len() as u64;
         let missing =
             flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
-        let until = match flow.waiting {
-            Some(since) => flow.watch.deadline().min(since + FLUSH_AFTER),
-            None => flow.watch.deadline(),
-        };
+        let until = flow.watch.deadline();
         match self.receive(until, missing).await {
             Ok(Some(0)) => {
                 let bare = self.session.is_some() && !self.closed;

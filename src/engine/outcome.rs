@@ -118,21 +118,28 @@ fn hint(failure: &Failure) -> Option<&'static str> {
     }
 }
 
-/// A note for the observer.
-pub(crate) fn note(note: &Note) -> Vec<Event> {
-    vec![match note {
+/// A note for the observer, unless another event says it already.
+pub(crate) fn note(note: &Note) -> Option<Event> {
+    Some(match note {
         Note::Fallback(why) => Event::Note(format!("one stream: {why}")),
         Note::Redirected(url) => Event::Note(format!("redirected to {}", http::redact(url))),
+        Note::Retrying { failure, delay, .. } if delay.is_zero() => {
+            Event::Note(format!("{failure}; asking again for what is missing"))
+        }
         Note::Retrying { failure, delay, failures } => {
-            Event::Note(format!("{failure}; retrying in {delay:.1?} (failure {failures} in a row)"))
+            let delay = delay.as_secs_f64();
+            Event::Note(format!(
+                "{failure}; retrying in {delay:.1} s (failure {failures} in a row)"
+            ))
         }
         Note::FewerConnections(count) => {
             Event::Note(format!("the server takes {count} connections"))
         }
-        Note::Resumed { bytes } => Event::Note(format!("resuming after {bytes} bytes")),
         Note::FreshStart(why) => Event::Warning(format!("starting over: {why}")),
         Note::Unverified => Event::Warning(
             "the server gave no length: the end of the object could not be verified".to_owned(),
         ),
-    }]
+        // `Event::Discovered` holds the bytes.
+        Note::Resumed { .. } => return None,
+    })
 }

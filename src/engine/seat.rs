@@ -23,7 +23,7 @@ use crate::{
     options::{Algorithm, Digest},
     range::RangeSet,
     sink::{self, Sink, hasher::Computed, name},
-    transfer::{Activity, Failure, Note, StoreEvent, StoreOp, View},
+    transfer::{Activity, Failure, StoreEvent, StoreOp, View},
 };
 
 /// What a transfer's user wants done with the bytes.
@@ -223,11 +223,6 @@ impl Seat {
         if let Some(Output::File(store)) = self.output.take() {
             store.abandon(keep);
         }
-    }
-
-    /// A note of the transfer, for people.
-    pub(crate) fn note(&mut self, note: &Note) -> Vec<Event> {
-        super::outcome::note(note)
     }
 
     /// What the observer does not know yet.

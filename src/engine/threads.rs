@@ -105,7 +105,7 @@ impl Io for Blocking {
     async fn receive(
         &mut self,
         room: Range<usize>,
-        until: Instant,
+        _until: Instant,
         fill: bool,
     ) -> io::Result<Option<usize>> {
         let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
@@ -113,7 +113,6 @@ impl Io for Blocking {
             match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
                 Ok((n, _)) => return Ok(Some(n)),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if Instant::now() < until => {}
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(errno) => return Err(errno.into()),
             }
