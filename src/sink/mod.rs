@@ -1,1 +1,3 @@
 //! Where bytes go: part file, publish, names.
+
+pub(crate) mod name;
