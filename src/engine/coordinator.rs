@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     Engine, Job, Limits, Message, Opening, Order, Reporter, connect::Connector, gate::Gate,
-    no_thread, orders, seat::Seat,
+    no_thread, orders, outcome, seat::Seat,
 };
 use crate::{
     event::Observer,

@@ -146,7 +146,8 @@ impl Seat {
     /// Decides the name that the first answer tells.
     fn name(&mut self, view: &View) -> Result<(), Failure> {
         let Some(Output::Named { directory, url, resume }) = &self.output else { return Ok(()) };
-        let proposed = view.disposition.as_deref().and_then(name::from_disposition);
+        let proposed = view.disposition.as_deref().and_then(http::field::disposition_filename);
+        let proposed = proposed.as_deref().and_then(name::from_disposition);
         let target = directory.join(proposed.unwrap_or_else(|| name::from_url(url)));
         let (replace, resume, sync) = (false, *resume, self.wants.sync);
         let opened = Store::open(Wanted { target, replace, url, resume, sync })?;

@@ -5,14 +5,16 @@ use std::fs::File;
 use rustix::{
     fs::FallocateFlags,
     io::{Errno, retry_on_intr},
-    process::{Resource, getrlimit},
+    process::{Resource, geteuid, getrlimit},
 };
 
 /// Gives `file` the length `total` and real blocks for it, keeping what it holds. On failure the
 /// space is given back.
 ///
-/// Where there is no fallocate (or, on tmpfs, where it would touch every page up front), the
-/// length is set and the free space compared, which is right unless somebody else fills the disk.
+/// The free space is compared first: a filesystem may hand out all that it has before it finds that
+/// there is not enough, and everybody else would be without until it is given back. Where there is
+/// no fallocate (or, on tmpfs, where it would touch every page up front), that is all, which is
+/// right unless somebody else fills the disk.
 pub(super) fn allocate(file: &File, total: u64) -> Result<(), Errno> {
     // Beyond the limit the kernel would not only refuse but send SIGXFSZ.
     let limit = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
@@ -20,13 +22,15 @@ pub(super) fn allocate(file: &File, total: u64) -> Result<(), Errno> {
         return Err(Errno::FBIG);
     }
     let before = rustix::fs::fstat(file)?;
-    let result = if total == 0 {
-        Ok(())
-    } else if rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type == TMPFS) {
-        set_length(file, total, &before)
+    if total.saturating_sub(before.st_blocks.unsigned_abs().saturating_mul(512)) > free(file) {
+        return Err(Errno::NOSPC);
+    }
+    let set_length = || retry_on_intr(|| rustix::fs::ftruncate(file, total));
+    let result = if total == 0 || rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type == TMPFS) {
+        set_length()
     } else {
         match retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, total)) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => set_length(file, total, &before),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => set_length(),
             result => result,
         }
     };
@@ -36,17 +40,17 @@ pub(super) fn allocate(file: &File, total: u64) -> Result<(), Errno> {
     result
 }
 
-fn set_length(file: &File, total: u64, before: &rustix::fs::Stat) -> Result<(), Errno> {
-    // No block count means that there is no limit, or none that is told.
-    if let Ok(fs) = rustix::fs::fstatvfs(file)
-        && fs.f_blocks > 0
-    {
-        let has = before.st_blocks.unsigned_abs().saturating_mul(512);
-        if fs.f_bavail.saturating_mul(fs.f_frsize) < total.saturating_sub(has) {
-            return Err(Errno::NOSPC);
+/// Bytes that this process may still write on the filesystem of `file`; without a limit where it
+/// tells none.
+fn free(file: &File) -> u64 {
+    match rustix::fs::fstatvfs(file) {
+        Ok(fs) if fs.f_blocks > 0 => {
+            // A share is kept for root.
+            let blocks = if geteuid().is_root() { fs.f_bfree } else { fs.f_bavail };
+            blocks.saturating_mul(fs.f_frsize)
         }
+        _ => u64::MAX,
     }
-    retry_on_intr(|| rustix::fs::ftruncate(file, total))
 }
 
 /// `TMPFS_MAGIC`, statfs(2).
