@@ -68,3 +68,32 @@ pub struct Report {
     /// From the first body byte to the last.
     pub transfer_elapsed: Duration,
 }
+
+impl Report {
+    /// A report on `url` (redacted already) that says nothing yet: zero everywhere, and one stream.
+    #[must_use]
+    pub fn new(url: impl Into<String>, engine: &'static str) -> Self {
+        let url = url.into();
+        Self {
+            final_url: url.clone(),
+            url,
+            path: None,
+            size: 0,
+            transferred: 0,
+            resumed: 0,
+            etag: None,
+            last_modified: None,
+            digest: None,
+            verified: false,
+            verified_length: true,
+            strategy: Strategy::Stream,
+            fallback_reason: None,
+            engine,
+            connections: 0,
+            requests: 0,
+            retries: 0,
+            elapsed: Duration::ZERO,
+            transfer_elapsed: Duration::ZERO,
+        }
+    }
+}

@@ -14,7 +14,8 @@ use super::{exit, size};
     name = "uget",
     version,
     disable_help_subcommand = true,
-    max_term_width = 98,
+    args_override_self = true,
+    max_term_width = HELP_WIDTH,
     override_usage = "uget [OPTIONS] URL",
     about = "Downloads URL over many HTTP/1.1 range connections; publishes nothing until it is whole",
     after_help = "Run 'uget --help' for details, exit codes and when parallelism helps.",
@@ -22,7 +23,7 @@ use super::{exit, size};
 )]
 pub(crate) struct Cli {
     /// What to download: an http or https URL
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL", hide = true)]
     pub(crate) urls: Vec<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -232,7 +233,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "proxy")]
     pub(crate) unix_socket: Option<PathBuf>,
     /// Spread connections over all addresses of a name (default on)
-    #[arg(long, value_name = "on|off")]
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub(crate) spread_ips: Option<Switch>,
 }
 
@@ -256,7 +257,7 @@ pub(crate) struct TlsArgs {
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
     /// The oldest TLS to speak: 1.2 or 1.3
-    #[arg(long, value_name = "VERSION", value_parser = ["1.2", "1.3"])]
+    #[arg(long, value_name = "VERSION", hide_possible_values = true, value_parser = ["1.2", "1.3"])]
     pub(crate) tls_min: Option<String>,
     /// Insist on the server's public key: sha256//BASE64, several joined by ';'
     #[arg(long, value_name = "HASH")]
@@ -277,7 +278,7 @@ pub(crate) struct DisplayArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Progress on standard error: auto (a live line on a terminal), tty, json or none
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", hide_possible_values = true)]
     pub(crate) progress: Option<ProgressMode>,
     /// The same as --progress none
     #[arg(long, conflicts_with = "progress")]
@@ -364,6 +365,7 @@ fn long_help() -> String {
     format!("{PARALLELISM}\n\n{ENVIRONMENT}\n\n{}", exit::HELP)
 }
 
+const HELP_WIDTH: usize = 98;
 const PARALLELISM: &str = "\
 When parallelism helps, and when it hurts:
   Several connections help where one is held back: on long fast paths, where a single TCP window
@@ -387,3 +389,36 @@ Environment:
       where --netrc looks
   NO_COLOR, TERM=dumb
       no live line, unless --progress tty asks for it";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use expect_test::expect_file;
+
+    use super::*;
+
+    #[test]
+    fn flags_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_as_documented() {
+        let short = Cli::command().term_width(HELP_WIDTH).render_help().to_string();
+        expect_file!["help.txt"].assert_eq(&short);
+        let long = Cli::command().term_width(HELP_WIDTH).render_long_help().to_string();
+        for line in short.lines().chain(long.lines()) {
+            assert!(line.chars().count() < 100, "too wide: {line}");
+        }
+        for section in ["When parallelism helps", "Exit codes", "Environment:"] {
+            assert!(long.contains(section), "{section}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_connections() {
+        assert_eq!(connections("auto"), Ok(Wanted::Auto));
+        assert_eq!(connections("16"), Ok(Wanted::Exactly(16)));
+        assert_eq!(connections("99999999999999999999999"), Ok(Wanted::Exactly(usize::MAX)));
+    }
+}

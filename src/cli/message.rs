@@ -42,7 +42,7 @@ pub(crate) fn warning(what: &str) -> String {
 pub(crate) fn hint(error: &Error) -> Option<String> {
     let of_kind = || match error.kind() {
         ErrorKind::Usage => Some("try 'uget --help'"),
-        ErrorKind::BadUrl => Some("an URL looks like https://host/path"),
+        ErrorKind::BadUrl => Some("a URL looks like https://host/path"),
         ErrorKind::ResolveProxy => Some("--noproxy '*' goes without a proxy"),
         ErrorKind::Status(401) => Some("-u USER:PASS, --netrc or -H send credentials"),
         ErrorKind::Status(407) => Some("--proxy http://USER:PASS@HOST:PORT sends credentials"),
@@ -118,4 +118,150 @@ pub(crate) fn summary(report: &Report) -> String {
 /// `16 connections`, `1 connection`.
 pub(crate) fn connections(n: usize) -> String {
     if n == 1 { "1 connection".to_owned() } else { format!("{n} connections") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use expect_test::expect;
+
+    use super::*;
+
+    const KINDS: [ErrorKind; 26] = [
+        ErrorKind::Usage,
+        ErrorKind::BadUrl,
+        ErrorKind::ResolveProxy,
+        ErrorKind::ResolveHost,
+        ErrorKind::Connect,
+        ErrorKind::Protocol,
+        ErrorKind::Partial,
+        ErrorKind::Status(401),
+        ErrorKind::Status(404),
+        ErrorKind::Status(407),
+        ErrorKind::Status(429),
+        ErrorKind::Status(503),
+        ErrorKind::Write,
+        ErrorKind::Timeout,
+        ErrorKind::Range,
+        ErrorKind::TlsHandshake,
+        ErrorKind::CannotResume,
+        ErrorKind::TooManyRedirects,
+        ErrorKind::Receive,
+        ErrorKind::Certificate,
+        ErrorKind::TooLarge,
+        ErrorKind::Digest,
+        ErrorKind::Changed,
+        ErrorKind::Cancelled(2),
+        ErrorKind::Cancelled(15),
+        ErrorKind::Internal,
+    ];
+
+    #[test]
+    fn every_kind_of_failure() {
+        let all: String =
+            KINDS.iter().map(|&kind| error(&Error::new(kind, format!("{kind:?}")))).collect();
+        expect![[r#"
+            uget: Usage
+            hint: try 'uget --help'
+            uget: BadUrl
+            hint: a URL looks like https://host/path
+            uget: ResolveProxy
+            hint: --noproxy '*' goes without a proxy
+            uget: ResolveHost
+            uget: Connect
+            uget: Protocol
+            uget: Partial
+            uget: Status(401)
+            hint: -u USER:PASS, --netrc or -H send credentials
+            uget: Status(404)
+            uget: Status(407)
+            hint: --proxy http://USER:PASS@HOST:PORT sends credentials
+            uget: Status(429)
+            hint: fewer connections (-j) or more --retries may help
+            uget: Status(503)
+            hint: fewer connections (-j) or more --retries may help
+            uget: Write
+            uget: Timeout
+            uget: Range
+            hint: -j1 downloads in one stream
+            uget: TlsHandshake
+            uget: CannotResume
+            hint: --no-resume starts anew
+            uget: TooManyRedirects
+            hint: --max-redirs raises the limit
+            uget: Receive
+            uget: Certificate
+            hint: --cacert FILE trusts another authority
+            uget: TooLarge
+            hint: --max-size raises the limit
+            uget: Digest
+            uget: Changed
+            hint: --restart-on-change starts over by itself
+            uget: Cancelled(2)
+            uget: Cancelled(15)
+            uget: Internal
+            hint: this is a defect of uget; please report it
+        "#]]
+        .assert_eq(&all);
+    }
+
+    #[test]
+    fn what_others_say_is_escaped_and_stays_one_line() {
+        let hostile = Error::new(ErrorKind::Status(500), "says \"\u{1b}]0;x\u{7}\r\nuget: fine\"")
+            .with_hint("a\u{202e}b\n");
+        expect![[r#"
+            uget: says "\u{1b}]0;x\u{7}\r\nuget: fine"
+            hint: a\u{202e}b\n
+        "#]]
+        .assert_eq(&error(&hostile));
+        assert_eq!(error(&hostile).lines().count(), 2);
+    }
+
+    fn finished() -> Report {
+        let mut report = Report::new("http://host/file.iso", "uring");
+        report.path = Some("out/file.iso".into());
+        report.size = 1 << 30;
+        report.transferred = 1 << 30;
+        report.strategy = Strategy::Ranges;
+        report.connections = 16;
+        report.elapsed = Duration::from_millis(1502);
+        report.transfer_elapsed = Duration::from_millis(1250);
+        report
+    }
+
+    #[test]
+    fn summaries() {
+        let mut all = summary(&finished());
+        let mut verified = finished();
+        verified.digest = Some(("sha256", "ab12".to_owned()));
+        verified.verified = true;
+        verified.resumed = 1 << 29;
+        verified.transferred = 1 << 29;
+        all += &summary(&verified);
+        let mut printed = finished();
+        printed.digest = Some(("md5", "ab12".to_owned()));
+        printed.path = None;
+        printed.connections = 1;
+        printed.verified_length = false;
+        all += &summary(&printed);
+        let mut there = finished();
+        there.strategy = Strategy::UpToDate;
+        there.path = Some("bad\u{1b}[2Jname".into());
+        there.transferred = 0;
+        there.resumed = there.size;
+        all += &summary(&there);
+        let mut empty = finished();
+        empty.size = 0;
+        empty.transferred = 0;
+        empty.transfer_elapsed = Duration::ZERO;
+        all += &summary(&empty);
+        expect![[r#"
+            out/file.iso 1.00 GiB in 1.50s (819.20 MiB/s) with 16 connections
+            out/file.iso 1.00 GiB in 1.50s (409.60 MiB/s) with 16 connections, 512.00 MiB from an earlier run, sha256 verified
+            standard output 1.00 GiB in 1.50s (819.20 MiB/s) with 1 connection, md5 ab12, length unverified
+            bad\u{1b}[2Jname 1.00 GiB, up to date
+            out/file.iso 0 B in 1.50s (0 B/s) with 16 connections
+        "#]].assert_eq(&all);
+    }
 }

@@ -168,3 +168,155 @@ fn seconds(time: Duration) -> f64 {
 }
 
 const SCHEMA: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use uget::Strategy;
+
+    use super::*;
+
+    fn check(value: &Value, want: &Expect) {
+        want.assert_eq(&format!("{value:#}"));
+    }
+
+    #[test]
+    fn success_has_every_field() {
+        let mut full = Report::new("http://host/file.iso", "threads");
+        full.final_url = "http://mirror/file.iso".to_owned();
+        full.path = Some("out/file.iso".into());
+        full.size = 1000;
+        full.transferred = 600;
+        full.resumed = 400;
+        full.etag = Some("\"abc\"".to_owned());
+        full.digest = Some(("sha256", "ab12".to_owned()));
+        full.verified = true;
+        full.strategy = Strategy::Ranges;
+        full.connections = 16;
+        full.requests = 18;
+        full.retries = 1;
+        full.elapsed = Duration::from_micros(1_234_567);
+        full.transfer_elapsed = Duration::from_millis(1000);
+        check(
+            &success(&full),
+            &expect![[r#"
+            {
+              "connections": 16,
+              "digest": "sha256:ab12",
+              "elapsed": 1.234,
+              "engine": "threads",
+              "etag": "\"abc\"",
+              "exit_code": 0,
+              "fallback_reason": null,
+              "final_url": "http://mirror/file.iso",
+              "last_modified": null,
+              "path": "out/file.iso",
+              "requests": 18,
+              "resumed": 400,
+              "retries": 1,
+              "schema": 1,
+              "sha256": "ab12",
+              "size": 1000,
+              "strategy": "ranges",
+              "transfer_elapsed": 1.0,
+              "transferred": 600,
+              "url": "http://host/file.iso",
+              "verified": true,
+              "verified_length": true
+            }"#]],
+        );
+        let mut sparse = Report::new("http://host/", "uring");
+        sparse.digest = Some(("md5", "ab12".to_owned()));
+        sparse.fallback_reason = Some("no strong validator".to_owned());
+        let keys = |value: &Value| value.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
+        assert_eq!(keys(&success(&sparse)), keys(&success(&full)), "unknown is null, not absent");
+        assert_eq!(success(&sparse)["sha256"], Value::Null);
+    }
+
+    #[test]
+    fn failure_says_what_and_why() {
+        let error = Error::new(ErrorKind::Status(404), "http://host/x: 404 \"not\u{1b} here\"");
+        check(
+            &failure(Some("http://host/x"), &error),
+            &expect![[r#"
+            {
+              "error": {
+                "hint": null,
+                "kind": "status",
+                "message": "http://host/x: 404 \"not\u001b here\"",
+                "status": 404
+              },
+              "exit_code": 22,
+              "schema": 1,
+              "url": "http://host/x"
+            }"#]],
+        );
+        let error = Error::new(ErrorKind::BadUrl, "no host");
+        check(
+            &failure(None, &error),
+            &expect![[r#"
+            {
+              "error": {
+                "hint": "a URL looks like https://host/path",
+                "kind": "bad-url",
+                "message": "no host"
+              },
+              "exit_code": 3,
+              "schema": 1,
+              "url": null
+            }"#]],
+        );
+    }
+
+    #[test]
+    fn events_are_tagged_lines() {
+        let progress = |bytes| Event::Progress { bytes, total: Some(1000), connections: 4 };
+        let waiting = Phase::Waiting { delay: Duration::from_millis(1500), why: "503".to_owned() };
+        let events = [
+            (Event::Started { url: "http://host/".to_owned() }, None),
+            (Event::Phase(Phase::Connecting), None),
+            (Event::Phase(Phase::Allocating { size: 1000 }), None),
+            (Event::Phase(waiting), None),
+            (
+                Event::Discovered {
+                    final_url: "http://host/".to_owned(),
+                    total: None,
+                    resumed: 0,
+                    path: None,
+                    connections: 1,
+                },
+                None,
+            ),
+            (progress(200), None),
+            (progress(200), Some(100.0)),
+            (progress(1000), Some(100.0)),
+            (Event::Note("a note\nof two lines".to_owned()), None),
+            (Event::Warning("beware".to_owned()), None),
+        ];
+        let elapsed = Duration::from_millis(2500);
+        let lines: String =
+            events.iter().map(|(e, rate)| format!("{}\n", event(e, elapsed, *rate))).collect();
+        assert_eq!(lines.lines().count(), events.len(), "one line each");
+        expect![[r#"
+            {"elapsed":2.5,"event":"started","schema":1,"url":"http://host/"}
+            {"elapsed":2.5,"event":"phase","phase":"connecting","schema":1}
+            {"elapsed":2.5,"event":"phase","phase":"allocating","schema":1,"size":1000}
+            {"delay":1.5,"elapsed":2.5,"event":"phase","phase":"waiting","schema":1,"why":"503"}
+            {"connections":1,"elapsed":2.5,"event":"discovered","final_url":"http://host/","path":null,"resumed":0,"schema":1,"total":null}
+            {"bytes":200,"connections":4,"elapsed":2.5,"eta_s":null,"event":"progress","rate":null,"schema":1,"total":1000}
+            {"bytes":200,"connections":4,"elapsed":2.5,"eta_s":8.0,"event":"progress","rate":100,"schema":1,"total":1000}
+            {"bytes":1000,"connections":4,"elapsed":2.5,"eta_s":null,"event":"progress","rate":100,"schema":1,"total":1000}
+            {"elapsed":2.5,"event":"note","schema":1,"text":"a note\nof two lines"}
+            {"elapsed":2.5,"event":"warning","schema":1,"text":"beware"}
+        "#]].assert_eq(&lines);
+    }
+
+    /// The report's own time stands in the last event, not the moment of telling.
+    #[test]
+    fn the_last_event_is_the_report() {
+        let report = Report::new("http://host/", "uring");
+        let event = tagged("finished", Duration::from_secs(9), success(&report));
+        assert_eq!(event["elapsed"], json!(0.0));
+        assert_eq!(event["event"], json!("finished"));
+    }
+}

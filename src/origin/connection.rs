@@ -12,7 +12,7 @@ use super::{
     Access, Served, Shared,
     answer::{Answer, Body, Metadata},
     directory::Found,
-    request::{HEAD_MAX, Parsed, Refusal, Request, parse},
+    request::{Parsed, Refusal, Request, parse},
     stream::Stream,
     synthetic::Synthetic,
 };

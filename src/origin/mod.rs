@@ -9,6 +9,7 @@ mod condition;
 mod connection;
 mod date;
 mod directory;
+pub mod host;
 mod media;
 mod range_spec;
 mod request;
@@ -38,7 +39,7 @@ use rustix::{
     fd::OwnedFd,
     io::Errno,
 };
-pub use synthetic::{Synthetic, available_memory};
+pub use synthetic::Synthetic;
 
 /// A server that is bound to its address and not serving yet.
 pub struct Origin {

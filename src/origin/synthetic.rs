@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs::File,
-    io::{self, Write as _},
+    io::{self, Read, Write as _},
     ops::Range,
     sync::Arc,
 };
@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{MemfdFlags, memfd_create};
 use sha2::{Digest as _, Sha256};
 
-use super::{answer::Metadata, condition::Version, media};
+use super::{answer::Metadata, condition::Version, host::available_memory, media};
 
 /// An object whose bytes follow from its seed: incompressible, and known at every position
 /// without the ones before it.
@@ -90,6 +90,29 @@ impl Synthetic {
         })
     }
 
+    /// Holds what `reader` yields against this object, byte by byte. `None` if it is the same;
+    /// else the position of the first difference, which is where the shorter one ends if that
+    /// comes first.
+    ///
+    /// # Errors
+    ///
+    /// What reading reports.
+    pub fn first_difference(&self, mut reader: impl Read) -> io::Result<Option<u64>> {
+        let (mut wanted, mut found) = (vec![0; BLOCK], vec![0; BLOCK]);
+        for range in blocks(0..self.length) {
+            let length = (range.end - range.start) as usize;
+            let (wanted, found) = (&mut wanted[..length], &mut found[..length]);
+            self.fill(range.start, wanted);
+            let read = read_full(&mut reader, found)?;
+            let same = wanted.iter().zip(&found[..read]).take_while(|(a, b)| a == b).count();
+            if same < length {
+                return Ok(Some(range.start + same as u64));
+            }
+        }
+        let more = read_full(&mut reader, &mut [0])? > 0;
+        Ok(more.then_some(self.length))
+    }
+
     pub(super) fn metadata(&self) -> Metadata {
         let etag = format!("\"synthetic-{:x}-{:x}\"", self.seed, self.length);
         Metadata {
@@ -129,6 +152,20 @@ impl Synthetic {
     }
 }
 
+/// Reads until `buffer` is full or the end; returns how much there was.
+fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// `range` in pieces of at most [`BLOCK`] bytes.
 pub(super) fn blocks(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     let mut next = range.start;
@@ -137,16 +174,6 @@ pub(super) fn blocks(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
         next = range.end.min(start.saturating_add(BLOCK as u64));
         (start < next).then_some(start..next)
     })
-}
-
-/// Bytes of memory that can be had without swapping, from `/proc/meminfo`; `None` where that
-/// cannot be read.
-#[must_use]
-pub fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
 }
 
 /// Bytes that are computed at once: they stay in the processor's cache until they are sent.
@@ -181,7 +208,8 @@ mod tests {
         let object = Synthetic::new(u64::MAX, u64::MAX);
         let mut bytes = [0; 100];
         object.fill(u64::MAX - 50, &mut bytes);
-        assert_eq!(blocks(u64::MAX - 5..u64::MAX).collect::<Vec<_>>(), [u64::MAX - 5..u64::MAX]);
+        assert_eq!(blocks(u64::MAX - 5..u64::MAX).next(), Some(u64::MAX - 5..u64::MAX));
+        assert_eq!(blocks(u64::MAX - 5..u64::MAX).count(), 1);
         assert_eq!(blocks(3..3).count(), 0);
     }
 
@@ -197,5 +225,24 @@ mod tests {
         let mut held = vec![0; bytes.len()];
         std::os::unix::fs::FileExt::read_exact_at(&**file, &mut held, 0).expect("readable");
         assert_eq!(held, bytes);
+    }
+
+    #[test]
+    fn the_first_difference_is_found() {
+        let length = BLOCK as u64 + 3;
+        let object = Synthetic::new(length, 1);
+        let mut bytes = vec![0; BLOCK + 3];
+        object.fill(0, &mut bytes);
+        let difference = |bytes: &[u8]| object.first_difference(bytes).expect("readable");
+        assert_eq!(difference(&bytes), None);
+        assert_eq!(difference(&bytes[..BLOCK]), Some(BLOCK as u64));
+        assert_eq!(difference(&[]), Some(0));
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(difference(&longer), Some(length));
+        for position in [0, 5, BLOCK - 1, BLOCK, BLOCK + 2] {
+            bytes[position] ^= 1;
+            assert_eq!(difference(&bytes), Some(position as u64));
+            bytes[position] ^= 1;
+        }
     }
 }

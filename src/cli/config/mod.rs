@@ -153,7 +153,7 @@ fn http_url(text: &str) -> Result<Url, Error> {
         return Err(if plausible {
             error.with_hint(format!("did you mean http://{bare}"))
         } else {
-            error.with_hint("an URL looks like https://host/path")
+            error.with_hint("a URL looks like https://host/path")
         });
     }
     let url = Url::parse(text).map_err(|why| bad(format!("unusable URL: {why}")))?;
