@@ -12,8 +12,8 @@ use url::Url;
 
 use crate::{
     engine::{
-        Engine, Limits, Message, connect::Connector, coordinator::Coordinator, outcome, output,
-        seat,
+        Engine, Limits, Message, connect::Connector, coordinator::Coordinator, descriptors_left,
+        outcome, output, seat,
     },
     error::{Error, ErrorKind},
     event::{Counter, Event, Observer},
@@ -202,10 +202,7 @@ fn policy(
 
 /// As many connections as there are descriptors left for (RLIMIT_NOFILE), at least one.
 fn within_descriptors(connections: Connections) -> Connections {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN_GUESS, |fds| fds.count());
-    let most = limit.saturating_sub(open + DESCRIPTORS_OWN).max(1);
+    let most = descriptors_left().saturating_sub(DESCRIPTORS_OWN).max(1);
     match connections {
         Connections::Auto { max } => Connections::Auto { max: max.min(most) },
         // One means one plain GET, which is not what somebody who wants ranges asked for.
@@ -297,10 +294,8 @@ const BUFFER_MIN: usize = 128 << 10;
 /// A connection's buffer at most.
 const BUFFER_MAX: usize = 1 << 20;
 const PAGE: usize = 4096;
-/// Descriptors that a download needs besides its sockets: two rings with what waits on them, part
-/// file, journal, directory.
-const DESCRIPTORS_OWN: usize = 12;
-/// Open descriptors where /proc cannot be read.
-const OPEN_GUESS: usize = 8;
+/// Descriptors that a download needs besides its sockets and what is open when they are counted:
+/// the journal and its successor, a look-up, a socket that races another.
+const DESCRIPTORS_OWN: usize = 5;
 /// How much of an unusable URL is quoted, in characters.
 const URL_SHOWN: usize = 200;

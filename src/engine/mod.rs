@@ -211,3 +211,15 @@ pub(crate) fn no_thread(error: &io::Error) -> Failure {
         errno: error.raw_os_error().unwrap_or(0),
     }
 }
+
+/// How many descriptors this process may still open (RLIMIT_NOFILE, getrlimit(2)).
+pub(crate) fn descriptors_left() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    // One of those that are counted is the directory's own.
+    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN_GUESS, |fds| fds.count());
+    limit.saturating_sub(open)
+}
+
+/// Open descriptors where /proc cannot be read.
+const OPEN_GUESS: usize = 8;
