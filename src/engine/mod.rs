@@ -216,9 +216,12 @@ pub(crate) fn no_thread(error: &io::Error) -> Failure {
 pub(crate) fn descriptors_left() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-    // One of those that are counted is the directory's own.
-    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN_GUESS, |fds| fds.count());
-    limit.saturating_sub(open)
+    match std::fs::read_dir("/proc/self/fd") {
+        // One of those that are counted is the directory's own.
+        Ok(open) => limit.saturating_sub(open.count()),
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => 0,
+        Err(_) => limit.saturating_sub(OPEN_GUESS),
+    }
 }
 
 /// Open descriptors where /proc cannot be read.
