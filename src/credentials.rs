@@ -21,8 +21,8 @@ use crate::{
     options::{Credentials, Options},
 };
 
-/// The fields that only the origin of `url` may see: the user's own, then `Authorization` and
-/// `Cookie`. A field of the user's own replaces the one that would be made here. Reads the netrc
+/// The fields that only the origin of `url` may see: the user's own, then `Referer`,
+/// `Authorization` and `Cookie`. A field of the user's own replaces the one that would be made here. Reads the netrc
 /// file and the cookie file.
 ///
 /// For `Authorization`, in this order: `--user`, the URL's userinfo, a bearer token, netrc; but a
@@ -35,6 +35,9 @@ pub(crate) fn private_fields(url: &Url, options: &Options) -> Result<Vec<Field>,
     let mut fields = Vec::new();
     for header in &options.headers {
         fields.push(field(&header.name, header.value.0.as_bytes())?);
+    }
+    if let Some(referer) = &options.referer {
+        fields.push(field("Referer", referer.as_bytes())?);
     }
     let own = |name: &str| options.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
     if !own("Authorization")

@@ -35,7 +35,9 @@ fn the_option_goes_before_the_url_and_both_are_basic() {
 
 #[test]
 fn a_token_and_the_users_own_field() {
-    let mut options = Options::default();
+    let mut options = Options { referer: Some("http://r.test/".to_owned()), ..Options::default() };
+    assert_eq!(fields("http://a.test/", &options), ["Referer: http://r.test/"]);
+    options.referer = None;
     options.credentials.bearer = secret("abc");
     assert_eq!(fields("http://a.test/", &options), ["Authorization: Bearer abc"]);
     options

@@ -125,10 +125,10 @@ impl Connector {
         }
     }
 
-    /// Which certificates are trusted, for people who want details; `None` before the first TLS
-    /// connection.
-    pub(crate) fn trust_note(&self) -> Option<String> {
-        self.clients.note()
+    /// Which certificates are trusted on the way to `url`, for people who want details; `None`
+    /// where there is no TLS, or where trust cannot be set up, as the first connection will tell.
+    pub(crate) fn trust_note(&self, url: &Url) -> Option<String> {
+        if url.scheme() == "https" { self.clients.note() } else { None }
     }
 
     /// Connects to a proxy, and through it where it does not take requests itself.

@@ -60,9 +60,9 @@ impl Clients {
         Ok(&self.made()?.proxy)
     }
 
-    /// Which source of trust was used, if any was.
+    /// Which source of trust is used, if any can be.
     pub(super) fn note(&self) -> Option<String> {
-        self.made.get()?.as_ref().ok().map(|made| made.note.clone())
+        self.made().ok().map(|made| made.note.clone())
     }
 
     fn made(&self) -> Result<&Made, Failure> {
