@@ -13,7 +13,7 @@ mod link;
 pub(crate) mod outcome;
 pub(crate) mod output;
 mod reread;
-mod resolve;
+pub(crate) mod resolve;
 pub(crate) mod seat;
 pub(crate) mod store;
 mod threads;
