@@ -63,10 +63,10 @@ fn download(job: Job) -> ExitCode {
     let canceller = download.canceller();
     let mut display = Display::start(voice, download.counter());
     erase_on_panic(display.screen());
-    job.warnings.iter().for_each(|what| display.warn(what));
     if let Err(why) = signal::watch(canceller, display.screen()) {
-        display.warn(&format!("signals are not handled: {why}"));
+        display.warn(&format!("a signal would end this without cleaning up: {why}"));
     }
+    job.warnings.iter().for_each(|what| display.warn(what));
     let result = download.run(&mut display);
     let ending = display.finish(&result);
     end(voice, &ending, &result)
