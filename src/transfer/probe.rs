@@ -53,7 +53,7 @@ impl Version {
         match self {
             Self::Any => true,
             Self::Strong(strong) => head.validators().strong() == Some(strong),
-            Self::Same(validators) => validators.same_version(&head.validators()),
+            Self::Same(validators) => verify::same_version(validators, head),
         }
     }
 }

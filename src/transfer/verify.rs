@@ -50,7 +50,7 @@ impl Expect {
         if total != self.total {
             return Err(Failure::Changed(ChangedHow::Length { was: self.total, is: total }));
         }
-        if !self.validators.same_version(&head.validators()) {
+        if !same_version(&self.validators, head) {
             return Err(Failure::Changed(ChangedHow::Validator));
         }
         Ok(range)
@@ -59,7 +59,7 @@ impl Expect {
     /// A 200 whose version is still the same means that the range was ignored, perhaps by one
     /// replica of many; anything else in its place is another version.
     fn whole_instead(&self, head: &Head) -> Failure {
-        let same = self.validators.same_version(&head.validators());
+        let same = same_version(&self.validators, head);
         let named = self.validators.etag.is_some() || self.validators.last_modified.is_some();
         match head.content_length() {
             Some(is) if is != self.total && !head.content_coded() => {
@@ -91,6 +91,14 @@ pub(super) fn part(head: &Head) -> Result<(Range<u64>, u64), Failure> {
         Some(length) if length != range.end - range.start => fault(RangeFault::Length(length)),
         _ => Ok((range, total)),
     }
+}
+
+/// Whether an answer is of the version that `pin` names. Where a date is all that ties ranges
+/// together it must be there: leaving it out is allowed (RFC 9110 section 15.3.7), but proves nothing.
+pub(super) fn same_version(pin: &Validators, head: &Head) -> bool {
+    let validators = head.validators();
+    let by_date = pin.etag.is_none() && pin.strong().is_some();
+    pin.same_version(&validators) && (!by_date || validators.last_modified.is_some())
 }
 
 /// The status of a head as a failure.
