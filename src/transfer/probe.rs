@@ -221,3 +221,6 @@ fn confirm(strong: &str, total: u64, head: &Head) -> Ruling {
         _ => Ruling::Fail(verify::status(head)),
     }
 }
+
+#[cfg(test)]
+mod tests;

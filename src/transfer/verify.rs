@@ -115,3 +115,6 @@ pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;
 
 /// Characters of a reason phrase that are kept.
 const REASON_MAX: usize = 120;
+
+#[cfg(test)]
+mod tests;

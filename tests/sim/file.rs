@@ -53,11 +53,6 @@ impl File {
         }
     }
 
-    /// Whether any byte of `range` was written.
-    pub(crate) fn overlaps(&self, range: &Range<u64>) -> bool {
-        self.runs.range(..range.end).next_back().is_some_and(|(_, (end, _))| *end > range.start)
-    }
-
     pub(crate) fn written(&self) -> u64 {
         self.runs.iter().map(|(at, (end, _))| end - at).sum()
     }

@@ -55,7 +55,7 @@ pub(crate) struct Member {
 pub(crate) enum What {
     Event(Conn, ConnEvent),
     Store(TransferId, StoreEvent),
-    Order(TransferId, Command),
+    Order(TransferId, Box<Command>),
     Step(Conn, u64, Step),
     Stop(Failure),
     Change(usize),
@@ -178,7 +178,7 @@ impl World {
                 self.say(|| format!("    {} -> {command:?}", id.0));
                 self.witness.command(&self.fleet, id, &command)?;
                 let cross = self.cross;
-                self.after(cross, What::Order(id, command));
+                self.after(cross, What::Order(id, Box::new(command)));
             }
             if self.fleet.is_done() {
                 return self.witness.done(self.now);
@@ -223,7 +223,7 @@ impl World {
                 self.witness.store(self.now, id, &event);
                 self.fleet.handle_store(at, id, event);
             }
-            What::Order(id, command) => self.order(id, command)?,
+            What::Order(id, command) => self.order(id, *command)?,
             What::Step(conn, generation, step) => self.step(conn, generation, step),
             What::Stop(failure) => {
                 self.say(|| "stop".to_owned());
