@@ -139,6 +139,7 @@ pub(crate) fn note(note: &Note) -> Option<Event> {
         Note::Unverified => Event::Warning(
             "the server gave no length: the end of the object could not be verified".to_owned(),
         ),
+        Note::Replaced => Event::Note("a slow connection was replaced".to_owned()),
         // `Event::Discovered` holds the bytes.
         Note::Resumed { .. } => return None,
     })

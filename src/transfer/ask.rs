@@ -129,6 +129,7 @@ impl Transfer {
             leased: false,
             blame: Blame::default(),
             sent: self.now,
+            moved: self.now,
             shrink: Shrink::No,
         }
     }
@@ -365,6 +366,7 @@ impl Transfer {
                 && job.role == Role::Wait
             {
                 job.role = if ranged { Role::Part } else { Role::Stream };
+                job.moved = self.now;
                 self.facts.fetched = true;
                 self.commands.push_back(Command::Receive {
                     conn: *conn,

@@ -43,6 +43,7 @@ mod probe;
 mod progress;
 mod recover;
 mod retry;
+mod tail;
 mod verify;
 mod view;
 mod work;
@@ -108,6 +109,7 @@ pub struct Transfer {
     budget: Budget,
     hold: Option<Hold>,
     stale: u32,
+    replaced: u64,
     lies: u32,
     from_zero: u32,
     restarted: bool,
@@ -209,6 +211,7 @@ impl Transfer {
             budget: Budget::new(&policy, now),
             hold: None,
             stale: 0,
+            replaced: 0,
             lies: 0,
             from_zero: 0,
             restarted: false,
@@ -250,7 +253,7 @@ impl Transfer {
             let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
             let due = self.work.next_due(self.now);
             let crowd = self.crowd.next_timeout().filter(later);
-            [hold, due, crowd].into_iter().flatten().min()
+            [hold, due, crowd, self.next_laggard()].into_iter().flatten().min()
         } else {
             None
         };

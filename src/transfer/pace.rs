@@ -31,6 +31,11 @@ impl Pace {
         self.rate = Some(self.rate.map_or(now, |rate| rate / 2 + now / 2).max(1));
     }
 
+    /// Bytes per second, if anything was measured.
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.rate
+    }
+
     /// The time from a request to its first byte, if anything was measured.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip.iter().flatten().min().copied()
