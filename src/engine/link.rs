@@ -210,8 +210,12 @@ impl<I: Io> Link<I> {
             watch: Watch::new(self.limits.stall, now),
         };
         let result = self.body(&mut flow).await;
-        // What was received before a failure is kept: a retry starts behind it.
-        let flushed = self.flush(&mut flow).await;
+        // What was received before a failure is kept: a retry starts behind it. But when it is the
+        // writing that failed, that is the cause, and a second try would only hide it.
+        let flushed = match &result {
+            Err(Failure::Store { .. }) => Ok(()),
+            _ => self.flush(&mut flow).await,
+        };
         clock.paused += flow.paused;
         let after = match (flushed, result) {
             (Err(store), _) => return Err(store),

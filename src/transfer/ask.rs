@@ -314,6 +314,8 @@ impl Transfer {
             return self.fail(Failure::Unpinned, None, 0);
         }
         if self.work.done_bytes() > 0 {
+            // Asking for the rest again would lead here again, for ever.
+            self.from_zero = self.from_zero.saturating_add(1);
             let why = "the server does not send the rest alone".to_owned();
             self.note(Note::FreshStart(why));
         }

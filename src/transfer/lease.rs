@@ -199,7 +199,8 @@ impl Transfer {
     pub(super) fn can_rejoin(&self) -> bool {
         let guarded = |validators: &Validators| self.policy.digest || validators.strong().is_some();
         let some = self.work.frontier() > 0;
-        some && self.object.as_ref().is_some_and(|o| !o.coded && guarded(&o.validators))
+        some && self.from_zero == 0
+            && self.object.as_ref().is_some_and(|o| !o.coded && guarded(&o.validators))
     }
 
     fn publish(&mut self) {

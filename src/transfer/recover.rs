@@ -72,7 +72,7 @@ impl Transfer {
         match verdict {
             Verdict::Fatal if self.may_resolve_again(&lost) => self.resolve_again(&lost),
             Verdict::Fatal => self.give_up(lost),
-            Verdict::Restart if self.policy.restart_on_change && !self.restarted => self.restart(),
+            Verdict::Restart if self.may_restart() => self.restart(),
             Verdict::Restart => self.give_up(lost),
             Verdict::RetryFree if self.stale < STALE_MAX => self.stale += 1,
             Verdict::RetryFree | Verdict::Retry if self.is_surplus(&lost) => self.fewer(None),
@@ -81,6 +81,13 @@ impl Transfer {
             Verdict::RetryLater { after } => self.later(lost, after),
             Verdict::RetryFew => self.lied_to(lost),
         }
+    }
+
+    /// Once, when the user allows it; and once when it is what an earlier run left that is of another
+    /// version: a stale part file is no failure, least of all one that repeats for ever.
+    fn may_restart(&self) -> bool {
+        let stale_part = self.object.is_none() && self.held.is_some();
+        !self.restarted && (self.policy.restart_on_change || stale_part)
     }
 
     fn verdict(&self, failure: &Failure) -> Verdict {
