@@ -5,11 +5,12 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    Accept, Attempt, Command, Conn, Failure, Note, OPEN_END, Object, Pin, Policy, Stage, Store,
-    Transfer,
+    Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Object, Pin, Policy,
+    Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
     plan::{self, Piece},
     probe::{self, Question, Ruling, Version},
+    ramp::Ramp,
     recover::Lost,
     verify,
     work::{Blame, Work},
@@ -254,6 +255,10 @@ impl Transfer {
         }
         self.lies = 0;
         self.planned = plan::connections(&self.policy, self.work.left());
+        self.ramp = match self.policy.connections {
+            Connections::Auto { .. } => Ramp::new(self.now),
+            Connections::Exactly(_) => Ramp::none(),
+        };
         self.object = Some(Object { ranged: true, ..object });
         self.take_body(conn, range);
         if self.store == Store::Ready {

@@ -41,7 +41,7 @@ impl Transfer {
 
     /// The most connections that may be at work.
     fn limit(&self) -> usize {
-        self.planned.min(self.allowance).min(self.crowd.limit())
+        self.planned.min(self.ramp.limit()).min(self.allowance).min(self.crowd.limit())
     }
 
     fn feed_idle(&mut self) {
