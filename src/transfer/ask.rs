@@ -8,6 +8,7 @@ use super::{
     Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Object, Pin, Policy,
     Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
+    expiry,
     plan::{self, Piece},
     probe::{self, Question, Ruling, Version},
     ramp::Ramp,
@@ -398,11 +399,15 @@ impl Transfer {
             self.facts.disposition = head.one("content-disposition").map(<[u8]>::to_vec);
         }
         let url = self.chain.current().clone();
+        let validators = head.map(Head::validators).unwrap_or_default();
+        let moved = validators.date.filter(|_| url != self.original);
+        let lifetime = moved.and_then(|date| expiry::lifetime(&url, date));
         Object {
             origin: Origin::of(&url),
             url,
             trusted: self.chain.trusted(),
-            validators: head.map(Head::validators).unwrap_or_default(),
+            validators,
+            expires: lifetime.map(|left| self.now.saturating_add(left)),
             ranged: false,
             coded: false,
         }

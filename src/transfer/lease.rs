@@ -34,6 +34,10 @@ impl Transfer {
         if self.hold.is_some() {
             return;
         }
+        if self.is_expired() && self.work.has_due(self.now) {
+            self.resolve_again(None);
+            return self.ask();
+        }
         self.replace_laggards();
         self.feed_idle();
         self.open_more();

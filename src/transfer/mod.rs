@@ -34,6 +34,7 @@ mod ask;
 mod command;
 mod conn;
 mod crowd;
+mod expiry;
 mod failure;
 mod lease;
 mod pace;
@@ -154,6 +155,8 @@ struct Object {
     validators: Validators,
     /// Ranges can be asked for.
     ranged: bool,
+    /// When the URL stops working, if it says so and was not the user's own.
+    expires: Option<Duration>,
     /// The content is coded: the bytes of one answer are not those of another.
     coded: bool,
 }
