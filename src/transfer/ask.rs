@@ -5,11 +5,13 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    Accept, Attempt, Command, Conn, Failure, Note, OPEN_END, Object, Pin, Policy, Stage, Store,
-    Transfer,
+    Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Object, Pin, Policy,
+    Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
+    expiry,
     plan::{self, Piece},
     probe::{self, Question, Ruling, Version},
+    ramp::Ramp,
     recover::Lost,
     verify,
     work::{Blame, Work},
@@ -254,6 +256,10 @@ impl Transfer {
         }
         self.lies = 0;
         self.planned = plan::connections(&self.policy, self.work.left());
+        self.ramp = match self.policy.connections {
+            Connections::Auto { .. } => Ramp::new(self.now),
+            Connections::Exactly(_) => Ramp::none(),
+        };
         self.object = Some(Object { ranged: true, ..object });
         self.take_body(conn, range);
         if self.store == Store::Ready {
@@ -395,11 +401,15 @@ impl Transfer {
             self.facts.disposition = head.one("content-disposition").map(<[u8]>::to_vec);
         }
         let url = self.chain.current().clone();
+        let validators = head.map(Head::validators).unwrap_or_default();
+        let moved = validators.date.filter(|_| url != self.original);
+        let lifetime = moved.and_then(|date| expiry::lifetime(&url, date));
         Object {
             origin: Origin::of(&url),
             url,
             trusted: self.chain.trusted(),
-            validators: head.map(Head::validators).unwrap_or_default(),
+            validators,
+            expires: lifetime.map(|left| self.now.saturating_add(left)),
             ranged: false,
             coded: false,
         }

@@ -34,6 +34,10 @@ impl Transfer {
         if self.hold.is_some() {
             return;
         }
+        if self.is_expired() && self.work.has_due(self.now) {
+            self.resolve_again(None);
+            return self.ask();
+        }
         self.replace_laggards();
         self.feed_idle();
         self.open_more();
@@ -41,7 +45,7 @@ impl Transfer {
 
     /// The most connections that may be at work.
     fn limit(&self) -> usize {
-        self.planned.min(self.allowance).min(self.crowd.limit())
+        self.planned.min(self.ramp.limit()).min(self.allowance).min(self.crowd.limit())
     }
 
     fn feed_idle(&mut self) {

@@ -106,9 +106,36 @@ pub(super) fn status(head: &Head) -> Failure {
     Failure::Status {
         status: head.status,
         reason: escape(&head.reason, REASON_MAX),
-        retry_after: head.retry_after_seconds(),
+        retry_after: head.retry_after_seconds().or_else(|| rate_limit(head)),
     }
 }
+
+/// Seconds until a rate limit is lifted, where an answer says that it is one: `RateLimit-Reset` and
+/// its unregistered kin (a value as large as a Unix time is taken relative to `Date`), or the `t` of
+/// a structured `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
+fn rate_limit(head: &Head) -> Option<u64> {
+    if !matches!(head.status, 429 | 503) {
+        return None;
+    }
+    let number = |value: &[u8]| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok();
+    if let Some(reset) = ["ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset"]
+        .iter()
+        .find_map(|name| number(head.one(name)?))
+    {
+        if reset < UNIX_TIMES {
+            return Some(reset);
+        }
+        let date = u64::try_from(head.validators().date?.0).ok()?;
+        return Some(reset.saturating_sub(date));
+    }
+    let limit = head.one("ratelimit")?;
+    limit
+        .split(|byte| *byte == b';')
+        .find_map(|item| number(item.trim_ascii().strip_prefix(b"t=")?))
+}
+
+/// From here on a number of seconds is a moment: 2001.
+const UNIX_TIMES: u64 = 1_000_000_000;
 
 /// The largest complete length that is believed: what a file offset can name (`off_t`).
 pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;

@@ -11,6 +11,7 @@ mod check;
 mod file;
 mod origin;
 mod rng;
+mod scenes;
 mod site;
 mod worker;
 mod world;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use uget::transfer::{Connections, Pin, Policy};
+use uget::{
+    http::request::Field,
+    transfer::{Connections, Pin, Policy},
+};
 use url::Url;
 
 use crate::rng::Rng;
@@ -16,6 +19,10 @@ pub(crate) struct Host {
     pub(crate) rate: u64,
     /// HTTP/1.1 with keep-alive; else every answer closes.
     pub(crate) keep_alive: bool,
+    /// Bytes per second of all its connections together.
+    pub(crate) capped: Option<u64>,
+    /// Every so many connections one is so many times slower.
+    pub(crate) lame: Option<(u64, u64)>,
     /// Connections that it serves at once, and what happens to others.
     pub(crate) limit: Option<(usize, Refusal)>,
 }
@@ -113,6 +120,8 @@ pub(crate) fn hosts(rng: &mut Rng, faults: bool) -> Vec<Host> {
         round_trip: Duration::from_micros(rng.magnitude(18)),
         rate: 200_000 + rng.magnitude(30),
         keep_alive: !rng.one_in(6),
+        capped: rng.one_in(5).then(|| 1_000_000 + rng.magnitude(28)),
+        lame: (faults && rng.one_in(4)).then(|| (rng.pick(2..8), rng.pick(10..200))),
         limit: (faults && rng.one_in(4)).then(|| {
             let refusals = [Refusal::Refuse, Refusal::Reset, Refusal::Busy, Refusal::Ignore];
             (rng.pick(1..6) as usize, *rng.one_of(&refusals))
@@ -201,9 +210,12 @@ pub(crate) fn policy(rng: &mut Rng, faults: bool) -> Policy {
         retry_all: faults && rng.one_in(10),
         max_time: (faults && rng.one_in(10)).then(|| rng.millis(1..60_000)),
         seed: rng.next(),
-        private_fields: vec![
-            uget::http::request::Field::new("X-Secret", b"hush").expect("a field"),
-        ],
-        ..Policy::default()
+        ..plain()
     }
+}
+
+/// The defaults, and a secret.
+pub(crate) fn plain() -> Policy {
+    let secret = Field::new("X-Secret", b"hush").expect("a field");
+    Policy { private_fields: vec![secret], ..Policy::default() }
 }

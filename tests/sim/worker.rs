@@ -26,6 +26,8 @@ pub(crate) struct Sock {
     /// Steps that were planned for an earlier state are void.
     generation: u64,
     rate: u64,
+    /// At which rate the buffer is filled now.
+    current: u64,
     run: Option<Run>,
 }
 
@@ -83,9 +85,22 @@ impl World {
         let there = self.socks.values().filter(|sock| sock.host == host && sock.open).count();
         let limit = self.hosts[host].limit.filter(|(count, _)| there >= *count);
         let surplus = limit.map(|(_, refusal)| refusal);
-        let factor = 1 + self.rng.pick(0..4);
-        let rate = (self.hosts[host].rate / factor).max(50_000);
-        let sock = Sock { host, open: false, surplus, served: 0, generation: 0, rate, run: None };
+        let factor = if self.even { 1 } else { 1 + self.rng.pick(0..4) };
+        let lame = self.hosts[host]
+            .lame
+            .filter(|(every, _)| (u64::from(conn.0) + 1).is_multiple_of(*every));
+        let factor = factor * lame.map_or(1, |(_, times)| times);
+        let rate = (self.hosts[host].rate / factor).max(40_000);
+        let sock = Sock {
+            host,
+            open: false,
+            surplus,
+            served: 0,
+            generation: 0,
+            rate,
+            current: rate,
+            run: None,
+        };
         self.socks.insert(conn, sock);
         let trip = self.hosts[host].round_trip + Duration::from_micros(50);
         let fault = self.fault_in(4);
@@ -237,8 +252,15 @@ impl World {
 
     fn fill(&mut self, conn: Conn) {
         let now = self.now;
+        let host = self.socks[&conn].host;
+        let flows = |sock: &&Sock| {
+            sock.host == host && sock.run.as_ref().is_some_and(|r| r.flowing.is_some())
+        };
+        let flowing = self.socks.values().filter(flows).count() as u64;
+        let fair = self.hosts[host].capped.map_or(u64::MAX, |cap| cap / flowing.max(1));
         let sock = self.socks.get_mut(&conn).expect("filling");
-        let rate = sock.rate;
+        sock.current = sock.rate.min(fair).max(1);
+        let rate = sock.current;
         let run = sock.run.as_mut().expect("filling");
         run.claimed = run.at.saturating_add(BUFFER).min(run.span.end);
         run.flowing = Some(now);
@@ -359,7 +381,7 @@ impl World {
         if let Some(run) = &sock.run {
             // What is in the buffer is written before the end is told.
             if let (Some(since), Some(_)) = (run.flowing, &run.reply) {
-                let some = u128::from(sock.rate) * (now - since).as_nanos() / 1_000_000_000;
+                let some = u128::from(sock.current) * (now - since).as_nanos() / 1_000_000_000;
                 let upto = run.at.saturating_add(some as u64);
                 let upto = upto.min(run.claimed).min(Self::supply(run));
                 self.write(conn, upto);

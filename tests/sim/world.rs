@@ -32,6 +32,8 @@ pub(crate) struct World {
     /// How long a message between coordinator and worker takes.
     pub(crate) cross: Duration,
     pub(crate) skipped_closed: u64,
+    /// Connections of a host are all alike.
+    pub(crate) even: bool,
     /// Nothing goes wrong from then on.
     pub(crate) heals: Duration,
     limits: Limits,
@@ -89,6 +91,7 @@ impl World {
             witness: Witness::new(count),
             cross: Duration::from_micros(rng.magnitude(8)),
             skipped_closed: 0,
+            even: false,
             heals: if faults { rng.millis(1_000..120_000) } else { Duration::ZERO },
             limits,
             faults,
@@ -99,6 +102,22 @@ impl World {
         };
         world.schedule_troubles();
         world.start(vec![None; count]);
+        world
+    }
+
+    /// One honest host, one object, nothing by chance.
+    pub(crate) fn scene(host: Host, site: Site, policy: Policy) -> Self {
+        let mut world = Self::new(0, false, false);
+        world.agenda.clear();
+        world.hosts = vec![host];
+        world.sites = vec![site];
+        world.members.truncate(1);
+        world.members[0].policy = policy;
+        world.limits = Limits { total: 64, per_host: 64 };
+        world.cross = Duration::from_micros(20);
+        world.even = true;
+        world.witness = Witness::new(1);
+        world.start(vec![None]);
         world
     }
 
@@ -171,7 +190,7 @@ impl World {
         self.members.iter().map(held).collect()
     }
 
-    fn run_once(&mut self) -> Result<(), String> {
+    pub(crate) fn run_once(&mut self) -> Result<(), String> {
         let begun = self.now;
         for _ in 0..STEPS_MAX {
             while let Some((id, command)) = self.fleet.poll() {

@@ -118,3 +118,20 @@ fn statuses_keep_their_words_escaped() {
     };
     assert_eq!((status, retry_after), (503, Some(7)));
 }
+
+#[test]
+fn rate_limits_say_when_they_end() {
+    let after = |status: &str, fields: &str| match super::status(&head(status, fields)) {
+        Failure::Status { retry_after, .. } => retry_after,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(after("429 T", "RateLimit-Reset: 12\r\n"), Some(12));
+    assert_eq!(after("429 T", "RateLimit-Reset: 12\r\nRetry-After: 3\r\n"), Some(3));
+    assert_eq!(after("429 T", "RateLimit: \"default\";r=0;t=30\r\n"), Some(30));
+    let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-RateLimit-Reset: 784111800\r\n";
+    assert_eq!(after("429 T", date), Some(784_111_800), "before 2001 it is not a moment");
+    let date = "Date: Sat, 03 Feb 2024 08:00:00 GMT\r\nX-RateLimit-Reset: 1706947210\r\n";
+    assert_eq!(after("503 T", date), Some(10));
+    assert_eq!(after("500 T", "RateLimit-Reset: 12\r\n"), None);
+    assert_eq!(after("429 T", "RateLimit-Reset: soon\r\n"), None);
+}
