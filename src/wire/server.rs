@@ -128,7 +128,8 @@ mod tests {
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let acceptor = acceptor.clone();
-            let server = thread::spawn(move || echo(&acceptor, theirs));
+            let server = thread::Builder::new().name("server".to_owned());
+            let server = server.spawn(move || echo(&acceptor, theirs)).unwrap();
             let name = ServerName::try_from("a.test").unwrap();
             let connection = ClientConnection::new(Arc::clone(&config), name).unwrap();
             let mut client = StreamOwned::new(connection, ours);
