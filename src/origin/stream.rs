@@ -159,4 +159,4 @@ impl Stream {
 /// The most that one call of sendfile(2) is asked for, so that counters move.
 const SEND_MAX: usize = 16 * 1024 * 1024;
 const LINGER: Duration = Duration::from_millis(200);
-const LINGER_READS: usize = 32;
+const LINGER_READS: usize = 256;
