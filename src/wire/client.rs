@@ -126,8 +126,8 @@ impl Roots {
 /// A certificate chain and its private key.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
@@ -146,7 +146,7 @@ impl Identity {
     }
 }
 
-fn unusable(error: rustls::Error) -> Error {
+pub(super) fn unusable(error: rustls::Error) -> Error {
     let words = match error {
         rustls::Error::InconsistentKeys(_) => "certificate and key do not belong together".into(),
         other => other.to_string().to_lowercase(),
@@ -156,7 +156,7 @@ fn unusable(error: rustls::Error) -> Error {
 
 /// AES before ChaCha20 where the CPU has AES, the cheaper key size first; the reverse where not.
 /// Key exchange is post-quantum by default, by a feature of rustls.
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     use aws_lc_rs::cipher_suite as suite;
     let aes = [
         suite::TLS13_AES_128_GCM_SHA256,

@@ -10,6 +10,7 @@ mod client;
 mod der;
 mod explain;
 mod handshake;
+mod server;
 mod session;
 mod verify;
 
@@ -17,6 +18,7 @@ use std::fmt;
 
 pub(crate) use client::{Client, Identity, Roots, Setup, Trust};
 pub(crate) use handshake::{Handshake, Progress};
+pub(crate) use server::{Accepted, Acceptor};
 pub(crate) use session::{HEADROOM, OpenedRecords, Session};
 
 /// What kind of trouble.
