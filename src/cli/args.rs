@@ -62,7 +62,13 @@ pub(crate) struct OutputArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Write into DIR, under a name taken from the URL
-    #[arg(short = 'P', long, visible_alias = "output-dir", value_name = "DIR")]
+    #[arg(
+        short = 'P',
+        long,
+        visible_alias = "output-dir",
+        value_name = "DIR",
+        conflicts_with = "output"
+    )]
     pub(crate) directory_prefix: Option<PathBuf>,
     /// Take the name from Content-Disposition where the server sends one
     #[arg(long, conflicts_with = "output")]

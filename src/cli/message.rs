@@ -75,7 +75,10 @@ pub(crate) fn usage(error: &clap::Error) -> Error {
     let mut paragraphs = rendered.split("\n\n");
     let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let what = joined(paragraphs.next().unwrap_or_default());
-    let tip = paragraphs.map(joined).find_map(|p| p.strip_prefix("tip: ").map(str::to_owned));
+    let mut tips =
+        paragraphs.map(joined).filter_map(|p| p.strip_prefix("tip: ").map(str::to_owned));
+    // A flag that does not exist was seldom meant as a value.
+    let tip = tips.find(|tip| !tip.starts_with("to pass"));
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     let error = Error::new(ErrorKind::Usage, what);
     match tip {
@@ -216,6 +219,40 @@ mod tests {
         "#]]
         .assert_eq(&error(&hostile));
         assert_eq!(error(&hostile).lines().count(), 2);
+    }
+
+    #[test]
+    fn usage_errors_of_clap_are_one_line_and_a_hint() {
+        use clap::Parser;
+        let refused = |args: &[&str]| match super::super::args::Cli::try_parse_from(args) {
+            Ok(_) => panic!("accepted: {args:?}"),
+            Err(why) => error(&usage(&why)),
+        };
+        let all = [
+            refused(&["uget", "--qiet"]),
+            refused(&["uget", "--frobnicate", "http://host/"]),
+            refused(&["uget", "-o"]),
+            refused(&["uget", "--max-time", "x\u{1b}[2J", "http://host/"]),
+            refused(&["uget", "-o", "a", "-P", "b", "http://host/"]),
+            refused(&["uget", "--spread-ips", "maybe", "http://host/"]),
+            refused(&["uget", "serve", "--port", "x"]),
+        ];
+        expect![[r#"
+            uget: unexpected argument '--qiet' found
+            hint: a similar argument exists: '--quiet'
+            uget: unexpected argument '--frobnicate' found
+            hint: try 'uget --help'
+            uget: a value is required for '--output <FILE>' but none was supplied
+            hint: try 'uget --help'
+            uget: invalid value 'x' for '--max-time <S>': expected seconds such as 30 or 0.5, more than zero
+            hint: try 'uget --help'
+            uget: the argument '--output <FILE>' cannot be used with '--directory-prefix <DIR>'
+            hint: try 'uget --help'
+            uget: invalid value 'maybe' for '--spread-ips <on|off>' [possible values: on, off]
+            hint: try 'uget --help'
+            uget: invalid value 'x' for '--port <N>': invalid digit found in string
+            hint: try 'uget --help'
+        "#]].assert_eq(&all.concat());
     }
 
     fn finished() -> Report {

@@ -82,7 +82,9 @@ impl Display {
             drop(facts);
             let value = report::event(event, elapsed, rate);
             match event {
-                Event::Progress { .. } => events.offer(&value),
+                Event::Progress { bytes, total, .. } if Some(*bytes) != *total => {
+                    events.offer(&value);
+                }
                 _ => events.send(&value),
             }
             return;
@@ -364,3 +366,82 @@ const ERASE_WITHIN: Duration = Duration::from_millis(100);
 /// Some terminals wrap when the last column is written.
 const SPARE_COLUMNS: usize = 2;
 const QUEUED_EVENTS: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Voice = Voice {
+        quiet: true,
+        verbose: false,
+        json: false,
+        progress: ProgressMode::None,
+        live_allowed: false,
+        stdout_is_data: false,
+    };
+
+    fn discovered(resumed: u64) -> Event {
+        Event::Discovered {
+            final_url: "http://host/x".to_owned(),
+            total: Some(1 << 30),
+            resumed,
+            path: Some("x\u{1b}".into()),
+            connections: 1,
+        }
+    }
+
+    fn lasting(voice: Voice, event: &Event) -> Option<String> {
+        Display::start(voice, Counter::default()).lasting(event)
+    }
+
+    #[test]
+    fn what_stays_on_the_terminal() {
+        let plain = Voice { quiet: false, ..QUIET };
+        let verbose = Voice { verbose: true, ..plain };
+        let resuming = "uget: resuming from 70.00 MiB\n";
+        let announced = "uget: http://host/x -> x\\u{1b} (1.00 GiB) with 1 connection\n";
+        let note = Event::Note("why\n".to_owned());
+        let warning = Event::Warning("beware".to_owned());
+        let table = [
+            (plain, discovered(0), None),
+            (plain, discovered(70 << 20), Some(resuming.to_owned())),
+            (verbose, discovered(0), Some(announced.to_owned())),
+            (verbose, discovered(70 << 20), Some(format!("{announced}{resuming}"))),
+            (plain, note.clone(), None),
+            (verbose, note.clone(), Some("uget: why\\n\n".to_owned())),
+            (plain, warning.clone(), Some("uget: warning: beware\n".to_owned())),
+            (QUIET, warning, None),
+            (QUIET, note, None),
+            (QUIET, discovered(70 << 20), None),
+        ];
+        for (voice, event, want) in table {
+            assert_eq!(lasting(voice, &event), want, "{voice:?} {event:?}");
+        }
+    }
+
+    #[test]
+    fn names_before_the_answer() {
+        let table = [
+            ("http://host/a/b.iso?key=…", "b.iso"),
+            ("http://host/a/", "a"),
+            ("http://host/", "host"),
+            ("", ""),
+        ];
+        for (url, want) in table {
+            assert_eq!(name_of_url(url), want);
+        }
+    }
+
+    /// OKX-08: what an earlier run left counts in the total, not in the rate; and it is no first byte.
+    #[test]
+    fn okx_08_resumed_bytes_are_no_progress() {
+        let mut facts = Facts::new(Counter::default());
+        facts.learn(&discovered(1 << 29));
+        facts.learn(&Event::Progress { bytes: 1 << 29, total: Some(1 << 30), connections: 4 });
+        assert_eq!(facts.resumed, 1 << 29);
+        assert_eq!(facts.rate.per_second(facts.elapsed() + Duration::from_secs(1), 1 << 29), None);
+        // A restart throws them away.
+        facts.learn(&Event::Progress { bytes: 0, total: Some(1 << 30), connections: 4 });
+        assert_eq!(facts.resumed, 0);
+    }
+}

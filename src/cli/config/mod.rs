@@ -145,6 +145,10 @@ fn one_url(urls: Vec<String>) -> Result<String, Error> {
 /// hold a password.
 fn http_url(text: &str) -> Result<Url, Error> {
     let bad = |what: String| Error::new(ErrorKind::BadUrl, what);
+    if matches!(text, "serve" | "bench") {
+        return Err(usage(format!("{text} goes before all flags"))
+            .with_hint(format!("uget {text} [OPTIONS]")));
+    }
     if !text.contains("://") {
         let bare = text.split(['?', '#']).next().unwrap_or_default();
         let plausible =
@@ -187,19 +191,11 @@ fn target(file: Option<PathBuf>, directory: Option<PathBuf>) -> Result<Target, E
     if file.as_ref().or(directory.as_ref()).is_some_and(|p| p.as_os_str().is_empty()) {
         return Err(usage("the output's name is empty"));
     }
-    match (file, directory) {
-        (Some(file), Some(_)) if file.as_os_str() == "-" => {
-            Err(usage("-o - writes to standard output, so -P has no meaning")
-                .with_hint("leave one out"))
-        }
-        (Some(file), Some(_)) if file.is_absolute() => {
-            Err(usage("-o names an absolute path, so -P has no meaning").with_hint("leave one out"))
-        }
-        (Some(file), None) if file.as_os_str() == "-" => Ok(Target::Stdout),
-        (Some(file), Some(directory)) => Ok(Target::File(directory.join(file))),
-        (Some(file), None) => Ok(Target::File(file)),
-        (None, directory) => Ok(Target::Directory(directory.unwrap_or_else(|| PathBuf::from(".")))),
-    }
+    Ok(match (file, directory) {
+        (Some(file), _) if file.as_os_str() == "-" => Target::Stdout,
+        (Some(file), _) => Target::File(file),
+        (None, directory) => Target::Directory(directory.unwrap_or_else(|| PathBuf::from("."))),
+    })
 }
 
 fn parallel(
