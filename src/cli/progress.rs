@@ -40,8 +40,9 @@ impl Display {
             ProgressMode::Tty => true,
             ProgressMode::Json | ProgressMode::None => false,
         };
-        let screen = Screen(live.then(|| Live::start(Arc::clone(&facts))));
+        let live = live.then(|| Live::start(Arc::clone(&facts)));
         let events = (voice.progress == ProgressMode::Json).then(Events::start);
+        let screen = Screen { live, facts: Arc::clone(&facts), events: events.is_some() };
         Self { voice, facts, screen, events }
     }
 
@@ -102,7 +103,7 @@ impl Display {
             Event::Note(what) if self.voice.verbose => Some(message::line(what)),
             Event::Discovered { final_url, total, resumed, path, connections } => {
                 let mut lines = String::new();
-                if self.voice.verbose || self.screen.0.is_some() {
+                if self.voice.verbose || self.screen.live.is_some() {
                     let to = path.as_ref().map(|path| path.to_string_lossy());
                     let size = total.map(|n| format!(" ({})", text::bytes(n))).unwrap_or_default();
                     lines += &message::line(&format!(
@@ -125,7 +126,7 @@ impl Observer for Display {
     fn on(&mut self, event: &Event) {
         lock(&self.facts).learn(event);
         self.tell(event);
-        if let (Some(live), Event::Phase(_)) = (&self.screen.0, event) {
+        if let (Some(live), Event::Phase(_)) = (&self.screen.live, event) {
             live.redraw();
         }
     }
@@ -142,38 +143,53 @@ pub(crate) struct Ending {
 
 /// Standard error with a live line on it, or without. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Screen(Option<Live>);
+pub(crate) struct Screen {
+    live: Option<Live>,
+    facts: Arc<Mutex<Facts>>,
+    events: bool,
+}
 
 impl Screen {
     /// Writes lines above the live line.
     fn say(&self, lines: &str) {
-        match &self.0 {
+        match &self.live {
             Some(live) => live.bar.suspend(|| message::to_stderr(lines)),
             None => message::to_stderr(lines),
         }
     }
 
     /// Takes the live line away; it does not come back. Any number of times.
-    pub(crate) fn erase(&self) {
-        if let Some(live) = &self.0 {
+    fn erase(&self) {
+        if let Some(live) = &self.live {
             live.bar.finish_and_clear();
         }
     }
 
-    /// The same, but gives up when the terminal does not take it, as one does that was stopped with
-    /// Ctrl-S, or whose line is just being drawn by the thread that asks.
-    pub(crate) fn erase_or_leave(&self) {
+    /// Takes the live line away and says why it all ends here, from any thread at any moment. Gives
+    /// up soon when standard error does not take it: a terminal that was stopped with Ctrl-S, a
+    /// full pipe, a line that is just being drawn by the thread that asks.
+    pub(crate) fn farewell(&self, why: Option<Error>) {
         let screen = self.clone();
         let (done, wait) = mpsc::channel();
-        if screen.0.is_some() {
-            let erase = move || {
-                screen.erase();
-                let _ = done.send(());
-            };
-            if thread::Builder::new().name("erase".to_owned()).spawn(erase).is_ok() {
-                let _ = wait.recv_timeout(ERASE_WITHIN);
+        let speak = move || {
+            screen.erase();
+            if let Some(why) = why {
+                message::to_stderr(&screen.last_words(&why));
             }
+            let _ = done.send(());
+        };
+        if thread::Builder::new().name("farewell".to_owned()).spawn(speak).is_ok() {
+            let _ = wait.recv_timeout(FAREWELL_WITHIN);
         }
+    }
+
+    fn last_words(&self, why: &Error) -> String {
+        if !self.events {
+            return message::error(why);
+        }
+        let facts = lock(&self.facts);
+        let failure = report::failure(facts.url.as_deref(), why);
+        format!("{}\n", report::tagged("failed", facts.elapsed(), failure))
     }
 }
 
@@ -362,7 +378,7 @@ fn lock(facts: &Mutex<Facts>) -> MutexGuard<'_, Facts> {
 }
 
 const REDRAW_EVERY: Duration = Duration::from_millis(150);
-const ERASE_WITHIN: Duration = Duration::from_millis(100);
+const FAREWELL_WITHIN: Duration = Duration::from_millis(100);
 /// Some terminals wrap when the last column is written.
 const SPARE_COLUMNS: usize = 2;
 const QUEUED_EVENTS: usize = 4096;

@@ -13,7 +13,7 @@ use signal_hook::{
     iterator::Signals,
     low_level,
 };
-use uget::Canceller;
+use uget::{Canceller, Error, ErrorKind};
 
 use super::{exit, inherited, progress::Screen};
 
@@ -73,7 +73,8 @@ fn wait(mut signals: Signals, canceller: &Canceller, screen: &Screen) {
 
 /// Ends the process without unwinding and without waiting for anyone (_exit(2)).
 fn leave(screen: &Screen, signal: i32) -> ! {
-    screen.erase_or_leave();
+    let what = "ended by a signal before everything was torn down";
+    screen.farewell(Some(Error::new(ErrorKind::Cancelled(signal), what)));
     low_level::exit(i32::from(exit::by_signal(signal)))
 }
 

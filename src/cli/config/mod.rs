@@ -141,24 +141,23 @@ fn one_url(urls: Vec<String>) -> Result<String, Error> {
 /// An absolute http or https URL.
 ///
 /// # Errors
-/// [`ErrorKind::BadUrl`], with what was probably meant. The text is not repeated where it may
-/// hold a password.
+/// [`ErrorKind::BadUrl`], with what was probably meant.
 fn http_url(text: &str) -> Result<Url, Error> {
     let bad = |what: String| Error::new(ErrorKind::BadUrl, what);
     if matches!(text, "serve" | "bench") {
         return Err(usage(format!("{text} goes before all flags"))
             .with_hint(format!("uget {text} [OPTIONS]")));
     }
-    if !text.contains("://") {
-        let bare = text.split(['?', '#']).next().unwrap_or_default();
-        let plausible =
-            !bare.is_empty() && !bare.contains('@') && !bare.starts_with(['/', '.', '-']);
+    let Some((scheme, rest)) = text.split_once("://") else {
         let error = bad("the URL has no scheme".to_owned());
-        return Err(if plausible {
-            error.with_hint(format!("did you mean http://{bare}"))
-        } else {
-            error.with_hint("a URL looks like https://host/path")
+        return Err(match probably_meant(text) {
+            Some(url) => error.with_hint(format!("did you mean {url}")),
+            None => error,
         });
+    };
+    // The URL standard would skip these slashes and take the path's first segment for a host.
+    if rest.starts_with(['/', '\\']) && scheme.to_ascii_lowercase().starts_with("http") {
+        return Err(bad("unusable URL: no host".to_owned()));
     }
     let url = Url::parse(text).map_err(|why| bad(format!("unusable URL: {why}")))?;
     match url.scheme() {
@@ -166,6 +165,16 @@ fn http_url(text: &str) -> Result<Url, Error> {
         "http" | "https" => Err(bad("unusable URL: no host".to_owned())),
         other => Err(bad(format!("unsupported scheme {other}")).with_hint("http and https work")),
     }
+}
+
+/// The URL that a text without `://` probably stands for. It is not repeated where it may hold a
+/// password.
+fn probably_meant(text: &str) -> Option<String> {
+    let bare = text.split(['?', '#']).next().filter(|bare| !bare.is_empty())?;
+    let plausible = !bare.contains('@')
+        && !bare.starts_with(['/', '.', '-', ':'])
+        && !["http:", "https:"].iter().any(|scheme| bare.starts_with(scheme));
+    plausible.then(|| format!("http://{bare}"))
 }
 
 fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {

@@ -214,6 +214,8 @@ fn urls() {
         (&[""], 3, "a URL looks like https://host/path"),
         (&["ftp://host/x"], 3, "http and https work"),
         (&["file:///etc/passwd"], 3, "http and https work"),
+        (&["http:///path"], 3, "a URL looks like https://host/path"),
+        (&["http:/host/path"], 3, "a URL looks like https://host/path"),
         (&["http://"], 3, "a URL looks like https://host/path"),
         (&["http://[::1/x"], 3, "a URL looks like https://host/path"),
         (&["http://host:99999/"], 3, "a URL looks like https://host/path"),
