@@ -127,7 +127,7 @@ pub(crate) fn connections(n: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use expect_test::expect;
+    use expect_test::{expect, expect_file};
 
     use super::*;
 
@@ -237,22 +237,7 @@ mod tests {
             refused(&["uget", "--spread-ips", "maybe", "http://host/"]),
             refused(&["uget", "serve", "--port", "x"]),
         ];
-        expect![[r#"
-            uget: unexpected argument '--qiet' found
-            hint: a similar argument exists: '--quiet'
-            uget: unexpected argument '--frobnicate' found
-            hint: try 'uget --help'
-            uget: a value is required for '--output <FILE>' but none was supplied
-            hint: try 'uget --help'
-            uget: invalid value 'x' for '--max-time <S>': expected seconds such as 30 or 0.5, more than zero
-            hint: try 'uget --help'
-            uget: the argument '--output <FILE>' cannot be used with '--directory-prefix <DIR>'
-            hint: try 'uget --help'
-            uget: invalid value 'maybe' for '--spread-ips <on|off>' [possible values: on, off]
-            hint: try 'uget --help'
-            uget: invalid value 'x' for '--port <N>': invalid digit found in string
-            hint: try 'uget --help'
-        "#]].assert_eq(&all.concat());
+        expect_file!["golden/usage.txt"].assert_eq(&all.concat());
     }
 
     fn finished() -> Report {
@@ -293,12 +278,6 @@ mod tests {
         empty.transferred = 0;
         empty.transfer_elapsed = Duration::ZERO;
         all += &summary(&empty);
-        expect![[r#"
-            out/file.iso 1.00 GiB in 1.50s (819.20 MiB/s) with 16 connections
-            out/file.iso 1.00 GiB in 1.50s (409.60 MiB/s) with 16 connections, 512.00 MiB from an earlier run, sha256 verified
-            standard output 1.00 GiB in 1.50s (819.20 MiB/s) with 1 connection, md5 ab12, length unverified
-            bad\u{1b}[2Jname 1.00 GiB, up to date
-            out/file.iso 0 B in 1.50s (0 B/s) with 16 connections
-        "#]].assert_eq(&all);
+        expect_file!["golden/summaries.txt"].assert_eq(&all);
     }
 }

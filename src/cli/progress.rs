@@ -193,8 +193,8 @@ impl Screen {
     }
 }
 
-/// The live line, drawn at once and then at a steady rate by a thread of its own, so that a terminal
-/// that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where no thread
+/// The live line, drawn at once and then at a steady rate by a thread of its own, so that a
+/// terminal that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where no thread
 /// can be had; without this one the line stays as it is.
 #[derive(Clone)]
 struct Live {
@@ -448,7 +448,7 @@ mod tests {
         }
     }
 
-    /// OKX-08: what an earlier run left counts in the total, not in the rate; and it is no first byte.
+    /// OKX-08: what an earlier run left counts in the total, not in the rate, and is no first byte.
     #[test]
     fn okx_08_resumed_bytes_are_no_progress() {
         let mut facts = Facts::new(Counter::default());

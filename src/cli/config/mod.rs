@@ -268,8 +268,7 @@ fn check(args: CheckArgs, around: &Surroundings<'_>, options: &mut Options) -> R
 }
 
 fn limits(args: &LimitArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
-    let count = |text: &str| text.parse::<u32>().map_err(|_| "expected a number".to_owned());
-    let retries = around.or_variable(args.retries, "UGET_RETRIES", count)?;
+    let retries = around.or_variable(args.retries, "UGET_RETRIES", size::count)?;
     options.retries = if args.fail_fast { 0 } else { retries.unwrap_or(options.retries) };
     options.retry_max_time = args.retry_max_time;
     options.retry_all_errors = args.retry_all_errors;
