@@ -520,3 +520,12 @@ fn data_before_any_request_is_refused() {
         Ok(done) => assert!(done),
     }
 }
+
+#[test]
+fn a_record_says_what_it_lacks() {
+    assert_eq!(record_lacks(b""), 0);
+    assert_eq!(record_lacks(b"\x17\x03\x03"), 2);
+    assert_eq!(record_lacks(b"\x17\x03\x03\x01\x02"), 258);
+    assert_eq!(record_lacks(b"\x17\x03\x03\x00\x02a"), 1);
+    assert_eq!(record_lacks(b"\x17\x03\x03\x00\x02abc"), 0);
+}
