@@ -424,8 +424,9 @@ impl<I: Io> Link<I> {
             return Err(Trouble::Failure(http::Error::HeadTooLarge.into()));
         }
         if let Some(missing) = missing {
-            let missing = usize::try_from(missing).unwrap_or(usize::MAX).max(1);
-            room.end = room.end.min(room.start.saturating_add(missing));
+            let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+            let due = self.intake.due(self.io.buffer(), missing);
+            room.end = room.end.min(room.start.saturating_add(due));
         }
         let got = self.io.receive(room, until, missing.is_some()).await.map_err(Trouble::Io)?;
         let Some(received @ 1..) = got else { return Ok(got) };

@@ -104,7 +104,10 @@ impl Roots {
     pub(crate) fn add_pem(&mut self, pem: &[u8]) -> usize {
         let mut added = 0;
         for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
-            if self.store.add(certificate.clone()).is_ok() {
+            // A bundle and a directory often hold the same ones.
+            if self.named.contains(certificate.as_ref()) {
+                added += 1;
+            } else if self.store.add(certificate.clone()).is_ok() {
                 self.named.insert(certificate.to_vec());
                 added += 1;
             }

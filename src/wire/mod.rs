@@ -19,7 +19,7 @@ use std::fmt;
 pub(crate) use client::{Client, Identity, Roots, Setup, Trust};
 pub(crate) use handshake::{Handshake, Progress};
 pub(crate) use server::{Accepted, Acceptor};
-pub(crate) use session::{HEADROOM, OpenedRecords, Session};
+pub(crate) use session::{HEADROOM, OpenedRecords, Session, record_lacks};
 
 /// What kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
