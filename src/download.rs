@@ -11,9 +11,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use url::Url;
 
 use crate::{
+    credentials::private_fields,
     engine::{
-        Engine, Limits, Message, connect::Connector, coordinator::Coordinator, outcome, output,
-        seat,
+        Engine, Limits, Message, connect::Connector, coordinator::Coordinator, descriptors_left,
+        outcome, output, resolve::split_zone, seat,
     },
     error::{Error, ErrorKind},
     event::{Counter, Event, Observer},
@@ -57,7 +58,12 @@ impl Download {
     /// # Errors
     /// [`ErrorKind::BadUrl`] for anything that is not an absolute http or https URL with a host.
     pub fn new(url: &str, options: Options) -> Result<Self, Error> {
-        let url = parse(url)?;
+        let (url, zone) = split_zone(url);
+        let url = parse(&url)?;
+        let mut options = options;
+        if zone.is_some() {
+            options.network.zone = zone;
+        }
         Ok(Self { url, options, counter: Counter::default(), messages: unbounded() })
     }
 
@@ -99,14 +105,14 @@ impl Download {
             observer.on(&Event::Note(note.clone()));
         }
         let streamed = matches!(ready.output, output::Output::Stream(_));
-        let policy = policy(&url, &options, &connector, streamed)?;
+        let policy = policy(&url, &options, streamed)?;
         let wanted = match policy.connections {
             Connections::Auto { max } => max,
             Connections::Exactly(count) => count,
         };
         let limits = Limits { stall: options.stall_timeout, buffer: buffer(wanted) };
         let engine = engine(options.engine, wanted, limits, observer)?;
-        if let Some(trust) = connector.trust_note() {
+        if let Some(trust) = connector.trust_note(&url) {
             observer.on(&Event::Note(trust));
         }
         let seat = seat::Seat::new(&url, ready.output, ready.have, wants, counter);
@@ -147,35 +153,16 @@ fn parse(text: &str) -> Result<Url, Error> {
 }
 
 /// What the options mean to the state machine.
-fn policy(
-    url: &Url,
-    options: &Options,
-    connector: &Connector,
-    streamed: bool,
-) -> Result<Policy, Error> {
+fn policy(url: &Url, options: &Options, streamed: bool) -> Result<Policy, Error> {
     // A stream takes bytes in order, so one connection is all that can write to it.
     let connections = if streamed { Connections::Exactly(1) } else { options.connections };
 
     let defaults = Policy::default();
     let mut fields = Vec::new();
-    let mut add = |name: &str, value: &Option<String>| -> Result<(), Error> {
-        if let Some(value) = value {
-            let field = Field::new(name, value.as_bytes());
-            fields.push(field.map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?);
-        }
-        Ok(())
-    };
-    add("User-Agent", &options.user_agent)?;
-    let mut private_fields = Vec::new();
-    for header in &options.headers {
-        let field = Field::new(&header.name, header.value.0.as_bytes());
-        let field = field.map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
-        private_fields.push(field);
+    if let Some(agent) = &options.user_agent {
+        let field = Field::new("User-Agent", agent.as_bytes());
+        fields.push(field.map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?);
     }
-    add("Referer", &options.referer)?;
-    let absolute = connector.absolute_form(url);
-    let absolute_form = absolute.is_some();
-    fields.extend(absolute.unwrap_or_default());
     Ok(Policy {
         connections: within_descriptors(connections),
         part_size: options.part_size,
@@ -192,8 +179,7 @@ fn policy(
         max_redirects: options.max_redirects,
         allow_downgrade: options.allow_downgrade,
         fields,
-        private_fields,
-        absolute_form,
+        private_fields: private_fields(url, options)?,
         seed: seed(),
         keep_part: options.resume,
         ..defaults
@@ -202,10 +188,7 @@ fn policy(
 
 /// As many connections as there are descriptors left for (RLIMIT_NOFILE), at least one.
 fn within_descriptors(connections: Connections) -> Connections {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN_GUESS, |fds| fds.count());
-    let most = limit.saturating_sub(open + DESCRIPTORS_OWN).max(1);
+    let most = descriptors_left().saturating_sub(DESCRIPTORS_OWN).max(1);
     match connections {
         Connections::Auto { max } => Connections::Auto { max: max.min(most) },
         // One means one plain GET, which is not what somebody who wants ranges asked for.
@@ -297,10 +280,8 @@ const BUFFER_MIN: usize = 128 << 10;
 /// A connection's buffer at most.
 const BUFFER_MAX: usize = 1 << 20;
 const PAGE: usize = 4096;
-/// Descriptors that a download needs besides its sockets: two rings with what waits on them, part
-/// file, journal, directory.
-const DESCRIPTORS_OWN: usize = 12;
-/// Open descriptors where /proc cannot be read.
-const OPEN_GUESS: usize = 8;
+/// Descriptors that a download needs besides its sockets and what is open when they are counted:
+/// the journal and its successor, a look-up, a socket that races another.
+const DESCRIPTORS_OWN: usize = 5;
 /// How much of an unusable URL is quoted, in characters.
 const URL_SHOWN: usize = 200;

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod range;
 pub mod transfer;
 
+mod credentials;
 mod download;
 mod engine;
 mod error;

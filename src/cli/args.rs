@@ -3,10 +3,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use uget::{Algorithm, Digest, EngineChoice, Pin};
 
-use super::{exit, size};
+use super::{bench::BenchArgs, exit, serve::ServeArgs, size};
 
 /// A downloader for when a big file must be on this machine now, and right.
 #[derive(Debug, Parser)]
@@ -15,13 +15,17 @@ use super::{exit, size};
     version,
     disable_help_subcommand = true,
     args_override_self = true,
+    args_conflicts_with_subcommands = true,
     max_term_width = HELP_WIDTH,
-    override_usage = "uget [OPTIONS] URL",
+    override_usage = "uget [OPTIONS] URL\n       uget serve [OPTIONS] [DIR]\n       uget bench [OPTIONS]",
     about = "Downloads URL over many HTTP/1.1 range connections; publishes nothing until it is whole",
     after_help = "Run 'uget --help' for details, exit codes and when parallelism helps.",
     after_long_help = long_help()
 )]
 pub(crate) struct Cli {
+    /// A URL has a scheme, so none can be taken for one of these.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// What to download: an http or https URL
     #[arg(value_name = "URL", hide = true)]
     pub(crate) urls: Vec<String>,
@@ -41,6 +45,13 @@ pub(crate) struct Cli {
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
+}
+
+/// What else the program does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(ServeArgs),
+    Bench(BenchArgs),
 }
 
 /// Where the bytes go.

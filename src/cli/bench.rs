@@ -113,7 +113,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Error> {
     }
     let bench = Bench {
         size: args.size,
-        directory: args.dir.clone(),
+        directory: args.dir.canonicalize().unwrap_or_else(|_| args.dir.clone()),
         in_memory: served.in_memory,
         uring_refused: refused.map(|error| reason(&error)),
         rows,

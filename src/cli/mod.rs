@@ -2,6 +2,7 @@
 //! library's public API only.
 
 mod args;
+mod bench;
 mod config;
 mod exit;
 mod inherited;
@@ -9,6 +10,7 @@ mod line;
 mod message;
 mod progress;
 mod report;
+mod serve;
 mod signal;
 mod size;
 mod text;
@@ -19,7 +21,7 @@ use clap::Parser;
 use uget::{Download, Error, ErrorKind, Report};
 
 use self::{
-    args::Cli,
+    args::{Cli, Command},
     config::{Job, Surroundings, Voice},
     progress::{Display, Ending, Screen},
 };
@@ -34,10 +36,12 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    match config::job(cli, &Surroundings::of_process()) {
-        Ok(job) => download(job),
-        Err(error) => refused(&error),
-    }
+    let done = match cli.command {
+        Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
+        None => config::job(cli, &Surroundings::of_process()).map(download),
+    };
+    done.unwrap_or_else(|error| refused(&error))
 }
 
 /// The end of a program that did not get to downloading.
@@ -59,10 +63,10 @@ fn download(job: Job) -> ExitCode {
     let canceller = download.canceller();
     let mut display = Display::start(voice, download.counter());
     erase_on_panic(display.screen());
-    job.warnings.iter().for_each(|what| display.warn(what));
     if let Err(why) = signal::watch(canceller, display.screen()) {
-        display.warn(&format!("signals are not handled: {why}"));
+        display.warn(&format!("a signal would end this without cleaning up: {why}"));
     }
+    job.warnings.iter().for_each(|what| display.warn(what));
     let result = download.run(&mut display);
     let ending = display.finish(&result);
     end(voice, &ending, &result)

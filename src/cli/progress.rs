@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{self, SyncSender},
     },
-    thread::{self, JoinHandle},
+    thread::{self, JoinHandle, Thread},
     time::{Duration, Instant},
 };
 
@@ -40,7 +40,7 @@ impl Display {
             ProgressMode::Tty => true,
             ProgressMode::Json | ProgressMode::None => false,
         };
-        let screen = Screen(live.then(|| bar(Arc::clone(&facts))));
+        let screen = Screen(live.then(|| Live::start(Arc::clone(&facts))));
         let events = (voice.progress == ProgressMode::Json).then(Events::start);
         Self { voice, facts, screen, events }
     }
@@ -123,6 +123,9 @@ impl Observer for Display {
     fn on(&mut self, event: &Event) {
         lock(&self.facts).learn(event);
         self.tell(event);
+        if let (Some(live), Event::Phase(_)) = (&self.screen.0, event) {
+            live.redraw();
+        }
     }
 }
 
@@ -137,27 +140,26 @@ pub(crate) struct Ending {
 
 /// Standard error with a live line on it, or without. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Screen(Option<ProgressBar>);
+pub(crate) struct Screen(Option<Live>);
 
 impl Screen {
     /// Writes lines above the live line.
     fn say(&self, lines: &str) {
         match &self.0 {
-            Some(bar) => bar.suspend(|| message::to_stderr(lines)),
+            Some(live) => live.bar.suspend(|| message::to_stderr(lines)),
             None => message::to_stderr(lines),
         }
     }
 
     /// Takes the live line away; it does not come back. Any number of times.
     pub(crate) fn erase(&self) {
-        if let Some(bar) = &self.0 {
-            bar.disable_steady_tick();
-            bar.finish_and_clear();
+        if let Some(live) = &self.0 {
+            live.bar.finish_and_clear();
         }
     }
 
     /// The same, but gives up when the terminal does not take it, as one does that was stopped with
-    /// Ctrl-S, or whose bar is just being drawn by the thread that asks.
+    /// Ctrl-S, or whose line is just being drawn by the thread that asks.
     pub(crate) fn erase_or_leave(&self) {
         let screen = self.clone();
         let (done, wait) = mpsc::channel();
@@ -173,8 +175,39 @@ impl Screen {
     }
 }
 
-/// A bar whose only element is our line, drawn at once and then at a steady rate. Its width is
-/// that of standard error, where it is drawn; standard output may be anything.
+/// The live line, drawn at once and then at a steady rate by a thread of its own, so that a terminal
+/// that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where no thread
+/// can be had; without this one the line stays as it is.
+#[derive(Clone)]
+struct Live {
+    bar: ProgressBar,
+    drawer: Option<Thread>,
+}
+
+impl Live {
+    fn start(facts: Arc<Mutex<Facts>>) -> Self {
+        let bar = bar(facts);
+        let drawn = bar.clone();
+        let draw = move || {
+            while !drawn.is_finished() {
+                drawn.tick();
+                thread::park_timeout(REDRAW_EVERY);
+            }
+        };
+        let drawer = thread::Builder::new().name("progress".to_owned()).spawn(draw).ok();
+        Self { bar, drawer: drawer.map(|handle| handle.thread().clone()) }
+    }
+
+    /// Draws soon, not at the next beat.
+    fn redraw(&self) {
+        if let Some(drawer) = &self.drawer {
+            drawer.unpark();
+        }
+    }
+}
+
+/// A bar whose only element is our line. Its width is that of standard error, where it is drawn;
+/// standard output may be anything.
 fn bar(facts: Arc<Mutex<Facts>>) -> ProgressBar {
     let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
         let columns = usize::from(Term::stderr().size().1).saturating_sub(SPARE_COLUMNS);
@@ -184,12 +217,9 @@ fn bar(facts: Arc<Mutex<Facts>>) -> ProgressBar {
         .unwrap_or_else(|_| unreachable!("the template is constant"))
         .with_key("line", draw);
     let target = ProgressDrawTarget::term_like(Box::new(Term::buffered_stderr()));
-    let bar = ProgressBar::with_draw_target(None, target)
+    ProgressBar::with_draw_target(None, target)
         .with_style(style)
-        .with_finish(ProgressFinish::AndClear);
-    bar.tick();
-    bar.enable_steady_tick(REDRAW_EVERY);
-    bar
+        .with_finish(ProgressFinish::AndClear)
 }
 
 /// What events have told so far, and the counter.

@@ -20,7 +20,7 @@ use uget::{
     origin::{Access, Content, Log, Origin, OriginOptions, Running, Synthetic, host},
 };
 
-use super::{exit, message, size};
+use super::{exit, inherited, message, size, text};
 
 /// Serve a directory over HTTP, with ranges and validators
 #[derive(Args, Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct ServeArgs {
 /// Serves until SIGINT, SIGTERM or SIGHUP.
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     // Before anything is served, so that no signal finds the default action.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| internal(&error))?;
+    let mut signals = ending_signals()?;
     let log: Option<Arc<Log>> = (!args.quiet).then(|| Arc::new(log) as Arc<Log>);
     let options = OriginOptions { log, ..OriginOptions::default() };
     let address = SocketAddr::new(args.bind, args.port);
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
         if args.controlled {
             return controlled(&running, &object, in_memory);
         }
-        announce(&format!("{} of made-up bytes", super::text::bytes(length)), &running);
+        announce(&format!("{} of made-up bytes", text::bytes(length)), &running);
         return Ok(until_signal(&mut signals, running));
     }
     let running = start(address, Content::Directory(args.directory.clone()), options)?;
@@ -139,6 +139,12 @@ fn say(value: &Value) {
 
 fn internal(error: &io::Error) -> Error {
     Error::new(ErrorKind::Internal, reason(error))
+}
+
+/// The signals that end a program: those of them that were not ignored when it was started.
+pub(super) fn ending_signals() -> Result<Signals, Error> {
+    let ours = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !inherited::ignored(signal));
+    Signals::new(ours).map_err(|error| internal(&error))
 }
 
 /// An error of the system in its own words, without the number that Rust appends.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool, mpsc},
     thread,
     time::Duration,
 };
@@ -31,25 +31,44 @@ pub(crate) fn watch(canceller: Canceller, screen: Screen) -> io::Result<()> {
     // A file that would exceed the limit on file size (setrlimit(2)) is an error of write(2), not a
     // reason to die, once the signal has a handler. SIGPIPE is ignored by Rust's start-up already.
     flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-    let ours = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !inherited::ignored(signal));
-    let mut signals = Signals::new(ours)?;
-    let wait = move || {
-        let mut first = true;
-        for signal in signals.forever() {
-            if !std::mem::take(&mut first) {
-                leave(&screen, signal);
-            }
-            canceller.cancel(signal);
-            let screen = screen.clone();
-            let bound = move || {
-                thread::sleep(GRACE);
-                leave(&screen, signal);
-            };
-            // Without this thread a second signal is what remains.
-            let _ = thread::Builder::new().name("grace".to_owned()).spawn(bound);
+    // The thread is there before the handlers are: handlers that nobody listens to would make the
+    // process deaf.
+    let (installed, report) = mpsc::channel();
+    let listen = move || match install() {
+        Ok(signals) => {
+            let _ = installed.send(Ok(()));
+            wait(signals, &canceller, &screen);
+        }
+        Err(why) => {
+            let _ = installed.send(Err(why));
         }
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+    thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
+    report.recv().unwrap_or_else(|_| Err(io::Error::other("the thread ended")))
+}
+
+fn install() -> io::Result<Signals> {
+    Signals::new(
+        [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !inherited::ignored(signal)),
+    )
+}
+
+fn wait(mut signals: Signals, canceller: &Canceller, screen: &Screen) {
+    let mut seen = false;
+    for signal in signals.forever() {
+        if seen {
+            leave(screen, signal);
+        }
+        seen = true;
+        canceller.cancel(signal);
+        let screen = screen.clone();
+        let bound = move || {
+            thread::sleep(GRACE);
+            leave(&screen, signal);
+        };
+        // Without this thread a second signal is what remains.
+        let _ = thread::Builder::new().name("grace".to_owned()).spawn(bound);
+    }
 }
 
 /// Ends the process without unwinding and without waiting for anyone (_exit(2)).

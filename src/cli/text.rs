@@ -2,21 +2,9 @@
 
 use std::time::Duration;
 
-/// `text` with whatever moves a cursor, hides or reorders text written as an escape: control
-/// characters, line separators, bidirectional and invisible format characters.
+/// `text` with whatever moves a cursor, hides or reorders text written as an escape.
 pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hostile(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
-    }
-    safe
-}
-
-fn is_hostile(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}')
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}' | '\u{feff}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
+    uget::http::escape(text.as_bytes(), usize::MAX)
 }
 
 /// `512 B`, `1.5 KiB`, `70.00 MiB`: bytes whole, KiB with one decimal, more with two.

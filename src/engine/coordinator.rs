@@ -17,6 +17,7 @@ use super::{
 use crate::{
     event::Observer,
     fleet::{Fleet, TransferId},
+    http::request::TargetForm,
     transfer::{Accept, Command, Conn, ConnEvent, Failure, StoreEvent},
 };
 
@@ -128,8 +129,14 @@ impl Coordinator<'_> {
                 let open = Box::new(move |gate: &Gate| connector.open(&url, avoid, gate.cancel()));
                 self.open(id, conn, open);
             }
-            Command::Request { conn, attempt, request, accept } => {
+            Command::Request { conn, attempt, mut request, accept } => {
                 let sink = self.seats.get(&id).and_then(Seat::sink);
+                // Whether a proxy takes it is a matter of each URL of a chain of redirects; what
+                // the proxy wants to know of us must never reach an origin.
+                if let Some(fields) = self.connector.absolute_form(&request.url) {
+                    request.form = TargetForm::Absolute;
+                    request.fields.extend(fields);
+                }
                 let request = request.encode();
                 if let Some(handle) = self.handles.get_mut(&conn) {
                     handle.serves = id;

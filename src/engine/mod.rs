@@ -13,7 +13,7 @@ mod link;
 pub(crate) mod outcome;
 pub(crate) mod output;
 mod reread;
-mod resolve;
+pub(crate) mod resolve;
 pub(crate) mod seat;
 pub(crate) mod store;
 mod threads;
@@ -211,3 +211,18 @@ pub(crate) fn no_thread(error: &io::Error) -> Failure {
         errno: error.raw_os_error().unwrap_or(0),
     }
 }
+
+/// How many descriptors this process may still open (RLIMIT_NOFILE, getrlimit(2)).
+pub(crate) fn descriptors_left() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    match std::fs::read_dir("/proc/self/fd") {
+        // One of those that are counted is the directory's own.
+        Ok(open) => limit.saturating_sub(open.count()),
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => 0,
+        Err(_) => limit.saturating_sub(OPEN_GUESS),
+    }
+}
+
+/// Open descriptors where /proc cannot be read.
+const OPEN_GUESS: usize = 8;

@@ -162,10 +162,12 @@ impl Connection<'_> {
         let outcome = self.transmit(request, answer, source, &mut sent);
         self.shared.counters.count_request();
         if let Some(log) = &self.shared.options.log {
+            let line = self.received.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            let line = String::from_utf8_lossy(line.get(..LINE_MAX).unwrap_or(line));
             log(&Access {
                 peer: self.peer,
                 method: request.map_or("-", |request| request.method.name()),
-                target: request.map_or("-", |request| request.target.as_str()),
+                target: request.map_or(line.trim_ascii(), |request| request.target.as_str()),
                 range: request.and_then(|request| request.range.as_deref()),
                 status: answer.status,
                 body_bytes: sent,
@@ -228,4 +230,6 @@ fn now() -> i64 {
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// Bytes of what was no request that are logged.
+const LINE_MAX: usize = 200;
 const FIRST_BUFFER: usize = 1024;

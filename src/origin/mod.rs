@@ -79,7 +79,7 @@ pub struct Access<'a> {
     pub peer: SocketAddr,
     /// `-` if it was no request.
     pub method: &'a str,
-    /// The request target; `-` if it was no request.
+    /// The request target; the first line of what came if it was no request.
     pub target: &'a str,
     /// The `Range` field.
     pub range: Option<&'a [u8]>,

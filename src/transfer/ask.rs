@@ -18,7 +18,7 @@ use crate::{
     http::{
         body::Framing,
         redirect::{Chain, Origin},
-        request::{Ask, Request, TargetForm},
+        request::{Ask, Request},
         response::Head,
     },
     journal::Held,
@@ -135,9 +135,7 @@ impl Transfer {
 
     /// A GET of `url` with the fields that may go there.
     pub(super) fn request_to(&self, url: Url, trusted: bool) -> Request {
-        let absolute = self.policy.absolute_form && url.scheme() == "http";
         let mut request = Request::get(url);
-        request.form = if absolute { TargetForm::Absolute } else { TargetForm::Origin };
         request.fields.clone_from(&self.policy.fields);
         if trusted {
             request.fields.extend(self.policy.private_fields.iter().cloned());

@@ -69,8 +69,6 @@ pub struct Policy {
     /// Fields that go to the first origin only: whatever the user gave with `--header`, credentials,
     /// cookies.
     pub private_fields: Vec<Field>,
-    /// Requests go to a plain HTTP proxy in absolute form when the URL's scheme is http.
-    pub absolute_form: bool,
     /// Seeds the jitter of delays.
     pub seed: u64,
     /// A failed transfer keeps its part when a strong validator or a digest can guard a resume.
@@ -98,7 +96,6 @@ impl Default for Policy {
             allow_downgrade: false,
             fields: Vec::new(),
             private_fields: Vec::new(),
-            absolute_form: false,
             seed: 0,
             keep_part: true,
         }

@@ -4,3 +4,27 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod bad_input;
+mod digest;
+mod engines;
+mod fail_fast;
+mod fallback;
+mod files;
+mod framing;
+mod happy;
+mod json;
+mod names;
+mod nginx;
+mod parts;
+mod progress;
+mod redirect;
+mod regression;
+mod retry;
+mod signals;
+mod strict206;
+mod timeout;
+
+/// A kibibyte and a mebibyte, in bytes.
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;

@@ -3,10 +3,12 @@
 
 #![expect(unreachable_pub, reason = "a room of a test crate, written as one of its own")]
 
+mod disk;
 mod mode;
 mod nginx;
 mod object;
 mod origin;
+mod pty;
 mod record;
 mod reply;
 mod request;
@@ -17,13 +19,13 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+pub use disk::SmallDisk;
 pub use mode::{Lie, Mode, Redirect};
 pub use nginx::Nginx;
-pub use object::Object;
-pub use origin::{Limit, Origin};
-pub use record::{Exchange, Log};
+pub use object::{Object, hex};
+pub use origin::{Limit, Origin, Setup};
+pub use pty::Pty;
 pub use reply::{Body, Chunked, End, Framing, Reply, Version};
-pub use request::Request;
 pub use run::{Invocation, Output, Running};
 pub use sandbox::{Sandbox, is_root};
 pub use script::Script;

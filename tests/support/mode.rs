@@ -203,7 +203,13 @@ impl Mode {
                 body.resize(body.len() + extra, b'!');
                 reply.body = Body::Bytes(body);
             }
-            Self::Garbage(text) => reply.after = text.as_bytes().to_vec(),
+            Self::Garbage(text) => {
+                // In one write with the body: nobody can consume that and miss this.
+                let mut raw = reply.head();
+                raw.extend_from_slice(reply.body.bytes());
+                raw.extend_from_slice(text.as_bytes());
+                reply.raw = Some(raw);
+            }
             Self::Drip { size, pause } => reply.drip = Some((*size, *pause)),
             Self::LowSlow(longest) => {
                 let start = request.range(u64::MAX).map_or(0, |range| range.start);

@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     ffi::{OsStr, OsString},
     fs,
-    io::{Read, Write as _},
+    io::Read,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -23,8 +23,8 @@ pub struct Invocation {
     envs: Vec<(OsString, OsString)>,
     sandbox: Sandbox,
     limit: Duration,
-    stdin: Option<Vec<u8>>,
     stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
 }
 
 /// A run that goes on. Killed when dropped.
@@ -52,7 +52,7 @@ pub struct Output {
 }
 
 impl Invocation {
-    pub(super) fn new(program: &Path, directory: &Path, home: &Path) -> Self {
+    pub fn new(program: &Path, directory: &Path, home: &Path) -> Self {
         Self {
             program: program.to_owned(),
             args: Vec::new(),
@@ -61,8 +61,8 @@ impl Invocation {
             envs: Vec::new(),
             sandbox: Sandbox::default(),
             limit: Duration::from_secs(30),
-            stdin: None,
             stdout: None,
+            stderr: None,
         }
     }
 
@@ -81,11 +81,6 @@ impl Invocation {
         self
     }
 
-    pub fn within(mut self, directory: &Path) -> Self {
-        self.directory = directory.to_owned();
-        self
-    }
-
     pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
         self.sandbox = sandbox;
         self
@@ -97,14 +92,15 @@ impl Invocation {
         self
     }
 
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Some(bytes.into());
-        self
-    }
-
     /// Where standard output goes instead of into [`Output::stdout`].
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.stdout = Some(stdout.into());
+        self
+    }
+
+    /// Where standard error goes instead of into [`Output::stderr`].
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.stderr = Some(stderr.into());
         self
     }
 
@@ -123,18 +119,14 @@ impl Invocation {
             .env("HOME", &self.home)
             .env("LC_ALL", "C.UTF-8")
             .envs(self.envs.iter().map(|(name, value)| (name, value)))
-            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stderr(Stdio::piped());
-        let captured = self.stdout.is_none();
-        command.stdout(self.stdout.unwrap_or_else(Stdio::piped));
+            .stdin(Stdio::null())
+            .stdout(self.stdout.unwrap_or_else(Stdio::piped))
+            .stderr(self.stderr.unwrap_or_else(Stdio::piped));
         self.sandbox.apply(&mut command);
         let what = self.args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run uget: {error}"));
-        if let (Some(bytes), Some(mut pipe)) = (self.stdin, child.stdin.take()) {
-            thread::spawn(move || drop(pipe.write_all(&bytes)));
-        }
         Running {
-            stdout: child.stdout.take().filter(|_| captured).map(collect),
+            stdout: child.stdout.take().map(collect),
             stderr: child.stderr.take().map(collect),
             child,
             what,

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::Duration,
@@ -15,7 +15,6 @@ use std::{
 pub struct Script {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
-    connections: Arc<AtomicUsize>,
 }
 
 impl Script {
@@ -24,21 +23,19 @@ impl Script {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let connections = Arc::new(AtomicUsize::new(0));
-        let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&connections));
+        let stopped = Arc::clone(&stop);
         let play = Arc::new(play);
         thread::spawn(move || {
-            for stream in listener.incoming() {
+            for (number, stream) in listener.incoming().enumerate() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(mut stream) = stream else { continue };
-                let number = counter.fetch_add(1, Ordering::SeqCst);
                 let play = Arc::clone(&play);
                 thread::spawn(move || play(&mut stream, number));
             }
         });
-        Self { address, stop, connections }
+        Self { address, stop }
     }
 
     /// Answers the first request on every connection with just these bytes, then closes in order.
@@ -54,10 +51,6 @@ impl Script {
 
     pub fn url(&self) -> String {
         format!("http://{}/object.bin", self.address)
-    }
-
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
     }
 
     /// Reads one head and returns it; what came before the end of the connection otherwise.

@@ -151,6 +151,18 @@ impl Test {
     }
 }
 
+impl Test {
+    /// Either the right file and success, or a clear failure with nothing visible: for hostile
+    /// answers to which more than one reaction is right.
+    pub fn right_or_refused(&self, output: &Output, name: &str, object: &Object) {
+        if output.status.success() {
+            self.delivers(output, name, object);
+        } else {
+            self.refuses_with(output, &[8, 18, 22, 23, 33, 56, 63, 101]);
+        }
+    }
+}
+
 /// Whether the kernel sets a ring up for us.
 fn uring() -> std::io::Result<()> {
     io_uring::IoUring::new(2).map(drop)
@@ -159,19 +171,22 @@ fn uring() -> std::io::Result<()> {
 /// Makes one case into two tests, one on each engine.
 #[macro_export]
 macro_rules! e2e_test {
-    ($(#[$meta:meta])* $name:ident, $case:expr) => {
-        $(#[$meta])*
+    ($name:ident, |$test:ident| $case:expr) => {
+        fn $name($test: &$crate::support::Test) {
+            $case
+        }
+
         mod $name {
-            use super::*;
+            use $crate::support::{Engine, Test};
 
             #[test]
             fn uring() {
-                $crate::support::Test::run_on($crate::support::Engine::Uring, $case);
+                Test::run_on(Engine::Uring, super::$name);
             }
 
             #[test]
             fn threads() {
-                $crate::support::Test::run_on($crate::support::Engine::Threads, $case);
+                Test::run_on(Engine::Threads, super::$name);
             }
         }
     };

@@ -11,16 +11,12 @@ use std::{
 };
 
 use serde_json::Value;
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::Signals,
-};
 use uget::{
     Error, ErrorKind,
     origin::host::{Usage, wait_with_usage},
 };
 
-use super::super::serve::reason;
+use super::super::serve::{ending_signals, reason};
 
 /// The children, and the one place where news of them arrives.
 pub(super) struct Children {
@@ -70,8 +66,7 @@ impl Children {
     /// From here on signals are news.
     pub(super) fn new() -> Result<Self, Error> {
         let (sender, news) = channel();
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| internal(reason(&error)))?;
+        let mut signals = ending_signals()?;
         let to = sender.clone();
         spawn("signals", move || {
             for signal in signals.forever() {

@@ -4,33 +4,35 @@
 //! on a short-lived thread of its own, and the ready socket is handed to the data plane.
 
 mod budget;
+mod dial;
+mod proxy;
 mod race;
+mod relay;
 mod route;
+mod secure;
+mod socks;
 mod stream;
+mod trust;
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
-use socket2::{Domain, SockAddr, Socket, Type};
 use url::{Host, Url};
 
 pub(crate) use budget::{Budget, Cancel};
 pub(crate) use stream::Stream;
 
 use self::{
-    race::{Local, RaceError, race, start_connect},
-    route::{Standing, Turn},
+    dial::{Dialer, open_unix},
+    proxy::{Kind, Proxies, Proxy},
+    relay::relay,
+    secure::{Secured, shake_hands},
+    socks::Destination,
+    trust::Clients,
 };
-use super::resolve::Resolver;
 use crate::{
     http::request::Field,
     options::{Network, Tls},
-    transfer::{Failure, Phase},
+    transfer::Failure,
     wire,
 };
 
@@ -39,6 +41,8 @@ use crate::{
 pub(crate) struct Connector {
     dialer: Dialer,
     unix_socket: Option<PathBuf>,
+    proxies: Proxies,
+    clients: Clients,
     limit: Duration,
 }
 
@@ -67,10 +71,11 @@ impl Connector {
         tls: &Tls,
         connect_timeout: Duration,
     ) -> Result<Self, Failure> {
-        let _ = tls;
         Ok(Self {
             dialer: Dialer::new(network)?,
             unix_socket: network.unix_socket.clone(),
+            proxies: Proxies::new(&network.proxy),
+            clients: Clients::new(tls)?,
             limit: connect_timeout,
         })
     }
@@ -89,127 +94,99 @@ impl Connector {
         cancel: &Cancel,
     ) -> Result<Opened, Failure> {
         let budget = Budget::new(self.limit, cancel);
-        let (stream, peer) = match &self.unix_socket {
-            Some(path) => (Stream::Unix(open_unix(path, &budget)?), None),
-            None => {
-                let (host, port) = destination(url)?;
+        let (host, port) = destination(url)?;
+        let way = match (&self.unix_socket, self.proxies.serving(url)?) {
+            (Some(path), _) => Way::plain(Stream::Unix(open_unix(path, &budget)?)),
+            (None, None) => {
                 let (stream, peer) = self.dialer.dial(&host, port, avoid, &budget)?;
-                (Stream::Tcp(stream), Some(peer.ip()))
+                Way { peer: Some(peer.ip()), ..Way::plain(Stream::Tcp(stream)) }
             }
+            (None, Some(proxy)) => self.through(proxy, url, avoid, &budget)?,
         };
+        let Way { mut stream, mut secure, peer } = way;
         if url.scheme() == "https" {
-            return Err(Failure::Tls {
-                fault: crate::transfer::TlsFault::Handshake,
-                reason: "not built yet".to_owned(),
-            });
+            let client = self.clients.origin()?;
+            secure = Some(shake_hands(client, &host, &mut stream, &budget)?);
         }
         stream.set_nonblocking(false).map_err(|e| budget::broken(&e))?;
-        Ok(Opened { stream, secure: None, peer, took: budget.elapsed() })
+        Ok(Opened { stream, secure, peer, took: budget.elapsed() })
     }
 
-    /// The fields that a request to `url` carries for its proxy, when it goes to a plain HTTP
-    /// proxy in absolute form; `None` when it does not.
+    /// The fields that a request to `url` carries for its proxy, when it goes to an HTTP proxy in
+    /// absolute form; `None` when it does not.
     pub(crate) fn absolute_form(&self, url: &Url) -> Option<Vec<Field>> {
-        let _ = url;
-        None
-    }
-
-    /// Which certificates are trusted, for people who want details.
-    pub(crate) fn trust_note(&self) -> Option<String> {
-        None
-    }
-}
-
-/// Connects to names.
-#[derive(Debug)]
-struct Dialer {
-    resolver: Resolver,
-    from: Option<Local>,
-    spread: bool,
-    standing: Mutex<Standing>,
-    /// Something was learnt about an address.
-    learnt: Condvar,
-}
-
-impl Dialer {
-    fn new(network: &Network) -> Result<Self, Failure> {
-        Ok(Self {
-            resolver: Resolver::new(network)?,
-            from: network.interface.as_deref().map(Local::parse),
-            spread: network.spread_ips,
-            standing: Mutex::default(),
-            learnt: Condvar::new(),
-        })
-    }
-
-    /// Resolves and connects. The socket is still non-blocking.
-    fn dial(
-        &self,
-        host: &Host<&str>,
-        port: u16,
-        avoid: Option<IpAddr>,
-        budget: &Budget,
-    ) -> Result<(TcpStream, SocketAddr), Failure> {
-        let mut addresses = self.resolver.addresses(host, port, budget)?;
-        addresses.retain(|a| self.from.as_ref().is_none_or(|from| from.suits(a.ip())));
-        let order = self.turn(&addresses, avoid, budget)?;
-        let (outcome, result) = race(&order, self.from.as_ref(), budget);
-        lock(&self.standing).learn(&outcome);
-        self.learnt.notify_all();
-        match (result, outcome.winner) {
-            (Ok(stream), Some(winner)) => Ok((stream, winner)),
-            (Ok(_), None) => Err(Failure::Internal("a race was won by nobody")),
-            (Err(RaceError::Stopped(failure)), _) => Err(failure),
-            (Err(RaceError::Lost(error)), _) => {
-                self.resolver.forget(host, port);
-                Err(unconnected(format!("{host}:{port}"), &error))
-            }
+        if url.scheme() != "http" || self.unix_socket.is_some() {
+            return None;
+        }
+        let proxy = self.proxies.serving(url).ok()??;
+        match proxy.kind {
+            Kind::Http | Kind::Https => Some(proxy.fields().unwrap_or_default()),
+            Kind::Socks { .. } => None,
         }
     }
 
-    /// Waits, no longer than one more attempt would take, while another connection finds out
-    /// about the address that would be ours.
-    fn turn(
+    /// Which certificates are trusted on the way to `url`, for people who want details; `None`
+    /// where there is no TLS, or where trust cannot be set up, as the first connection will tell.
+    pub(crate) fn trust_note(&self, url: &Url) -> Option<String> {
+        if url.scheme() == "https" { self.clients.note() } else { None }
+    }
+
+    /// Connects to a proxy, and through it where it does not take requests itself.
+    fn through(
         &self,
-        addresses: &[SocketAddr],
+        proxy: &Proxy,
+        url: &Url,
         avoid: Option<IpAddr>,
         budget: &Budget,
-    ) -> Result<Vec<SocketAddr>, Failure> {
-        let until = Instant::now() + race::STAGGER + race::STAGGER;
-        let mut standing = lock(&self.standing);
-        let ticket = self.spread.then(|| standing.ticket());
-        loop {
-            let patient = Instant::now() < until;
-            match standing.turn(addresses, ticket, avoid, patient) {
-                Turn::Go(order) => return Ok(order),
-                Turn::Wait => {
-                    let wait = budget.slice(Phase::Connect, Some(until))?;
-                    standing = self
-                        .learnt
-                        .wait_timeout(standing, wait)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
+    ) -> Result<Way, Failure> {
+        let (host, port) = destination(url)?;
+        let dialled = self.dialer.dial(&proxy.host(), proxy.port, avoid, budget);
+        let (stream, peer) = dialled.map_err(|e| proxy.broke(e))?;
+        let mut stream = Stream::Tcp(stream);
+        let peer = Some(peer.ip());
+        let tunnel = url.scheme() == "https";
+        let way = match proxy.kind {
+            Kind::Http => {
+                if tunnel {
+                    proxy.tunnel(&mut stream, &host, port, budget)?;
+                }
+                Way::plain(stream)
+            }
+            Kind::Https => {
+                let client = self.clients.proxy()?;
+                let session = shake_hands(client, &proxy.host(), &mut stream, budget)
+                    .map_err(|e| proxy.broke(e))?;
+                if tunnel {
+                    let mut outer = Secured::new(stream, session);
+                    proxy.tunnel(&mut outer, &host, port, budget)?;
+                    Way::plain(relay(outer)?)
+                } else {
+                    Way { secure: Some(session), ..Way::plain(stream) }
                 }
             }
-        }
+            Kind::Socks { remote_names } => {
+                let to = match Destination::of(&host, port, remote_names) {
+                    Some(to) => to,
+                    None => Destination::Address(self.dialer.first(&host, port, budget)?),
+                };
+                socks::ask(proxy, &mut stream, &to, budget)?;
+                Way::plain(stream)
+            }
+        };
+        Ok(Way { peer, ..way })
     }
 }
 
-/// Connects to a Unix socket. The socket is still non-blocking.
-fn open_unix(path: &Path, budget: &Budget) -> Result<std::os::unix::net::UnixStream, Failure> {
-    let failed = |e: &io::Error| unconnected(path.display().to_string(), e);
-    let address = SockAddr::unix(path).map_err(|e| failed(&e))?;
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::UNIX, kind, None).map_err(|e| failed(&e))?;
-    loop {
-        match start_connect(&socket, &address) {
-            Ok(()) => return Ok(socket.into()),
-            // unix(7): the listener's backlog is full, and there is nothing to poll for.
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                std::thread::sleep(budget.slice(Phase::Connect, None)?);
-            }
-            Err(e) => return Err(failed(&e)),
-        }
+/// How far a connection has come before the origin's own TLS.
+struct Way {
+    stream: Stream,
+    secure: Option<wire::Session>,
+    peer: Option<IpAddr>,
+}
+
+impl Way {
+    fn plain(stream: Stream) -> Self {
+        Self { stream, secure: None, peer: None }
     }
 }
 
@@ -230,10 +207,6 @@ fn unconnected(target: String, error: &io::Error) -> Failure {
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_lowercase()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

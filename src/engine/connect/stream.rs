@@ -33,14 +33,16 @@ impl Stream {
         }
     }
 
-    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    /// read(2), once.
+    pub(super) fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(s) => s.read(into),
             Self::Unix(s) => s.read(into),
         }
     }
 
-    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// write(2), once.
+    pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(s) => s.write(bytes),
             Self::Unix(s) => s.write(bytes),

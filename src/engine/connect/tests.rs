@@ -6,8 +6,15 @@ use std::{
     thread,
 };
 
+use std::{
+    net::{SocketAddr, TcpStream},
+    time::Instant,
+};
+
+use socket2::{Domain, Socket, Type};
+
 use super::*;
-use crate::options::Resolve;
+use crate::{options::Resolve, transfer::Phase};
 
 const LIMIT: Duration = Duration::from_secs(5);
 

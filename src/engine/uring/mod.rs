@@ -15,7 +15,7 @@ use crossbeam_channel::bounded;
 use io_uring::{IoUring, Probe, opcode};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{Limits, Opening};
+use super::{Limits, Opening, descriptors_left};
 
 /// The io_uring engine. Workers end when it is dropped and their connections are over.
 pub(crate) struct Uring {
@@ -37,12 +37,14 @@ impl Uring {
         let buffers = connections.div_ceil(count);
         let mut notes = Vec::new();
         let mut workers = Vec::with_capacity(count);
+        let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let (openings, inbox) = unbounded_channel();
             let (ready, started) = bounded(1);
-            thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name(format!("uget-ring-{index}"))
                 .spawn(move || worker::run(inbox, limits.buffer, buffers, &ready))?;
+            threads.push(thread);
             let gone = || Err(std_io::Error::other("the worker ended while it was set up"));
             if let Some(note) = started.recv().unwrap_or_else(|_| gone())? {
                 notes.push(note);
@@ -50,6 +52,12 @@ impl Uring {
             workers.push(openings);
         }
         notes.dedup();
+        // A socket each, and the part file once for each ring.
+        if descriptors_left() < connections + count + 1 {
+            workers.clear();
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+            return Err(std_io::Error::other("too few file descriptors (RLIMIT_NOFILE)"));
+        }
         Ok((Self { workers, next: 0 }, notes))
     }
 

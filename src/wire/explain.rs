@@ -1,0 +1,192 @@
+//! rustls' errors in words that say what is wrong with what.
+
+use std::fmt::Write;
+
+use rustls::{
+    AlertDescription, CertificateError, Error as Tls, InvalidMessage,
+    pki_types::{ServerName, UnixTime},
+};
+
+use super::{Error, Fault};
+
+/// Classifies an error met while handshaking ([`Fault::Handshake`]) or later ([`Fault::Record`]).
+pub(super) fn explain(error: &Tls, when: Fault) -> Error {
+    match error {
+        Tls::InvalidCertificate(why) => Error::new(Fault::Certificate, certificate(why)),
+        Tls::NoCertificatesPresented => {
+            Error::new(Fault::Certificate, "the server shows no certificate")
+        }
+        Tls::AlertReceived(alert) => {
+            let fault = if about_us(*alert) { Fault::Handshake } else { when };
+            Error::new(fault, format!("the server says {}", alert_words(*alert)))
+        }
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType)
+        | Tls::InvalidMessage(InvalidMessage::UnknownProtocolVersion)
+            if when == Fault::Handshake =>
+        {
+            Error::new(when, "the server does not answer with TLS")
+        }
+        Tls::PeerIncompatible(why) => {
+            Error::new(when, format!("nothing in common with the server: {}", spaced(why)))
+        }
+        Tls::PeerMisbehaved(why) => {
+            Error::new(when, format!("the server breaks the protocol: {}", spaced(why)))
+        }
+        Tls::DecryptError => Error::new(when, "a record that cannot be decrypted"),
+        other => Error::new(when, other.to_string().to_lowercase()),
+    }
+}
+
+/// What is wrong with a certificate.
+fn certificate(why: &CertificateError) -> String {
+    match why {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("the certificate expired on {}", date(*not_after))
+        }
+        CertificateError::Expired => "the certificate has expired".to_owned(),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("the certificate is not valid before {}", date(*not_before))
+        }
+        CertificateError::NotValidYet => "the certificate is not valid yet".to_owned(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            wrong_name(expected, presented)
+        }
+        CertificateError::NotValidForName => "the certificate is for another name".to_owned(),
+        CertificateError::UnknownIssuer => {
+            "the certificate's issuer is unknown: it is self-signed, its authority is not trusted \
+             here, or the server does not send its intermediate certificates"
+                .to_owned()
+        }
+        CertificateError::BadSignature => {
+            "the certificate's signature is not its issuer's".to_owned()
+        }
+        CertificateError::Revoked => "the certificate is revoked".to_owned(),
+        CertificateError::BadEncoding => "the certificate cannot be read".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the certificate is not for servers".to_owned()
+        }
+        CertificateError::Other(other) => format!("the certificate is refused: {}", other.0),
+        other => format!("the certificate is refused: {}", other.to_string().to_lowercase()),
+    }
+}
+
+fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> String {
+    let mut names = String::new();
+    for name in presented.iter().take(NAMES_SHOWN) {
+        let comma = if names.is_empty() { "" } else { ", " };
+        let _ = write!(names, "{comma}{}", bare_name(name));
+    }
+    if presented.len() > NAMES_SHOWN {
+        let _ = write!(names, " and {} more", presented.len() - NAMES_SHOWN);
+    }
+    if names.is_empty() {
+        names.push_str("no name at all");
+    }
+    format!("the certificate is issued for {names}, not for {}", expected.to_str())
+}
+
+/// rustls presents names as `DnsName("a.example")` and `IpAddress(127.0.0.1)`. They come from the
+/// peer: nothing that is not a name's character is repeated.
+fn bare_name(name: &str) -> String {
+    let inner = name
+        .split_once('(')
+        .map_or(name, |(_, rest)| rest.strip_suffix(')').unwrap_or(rest))
+        .trim_matches('"');
+    inner.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.*:".contains(*c)).collect()
+}
+
+/// Whether an alert is about our certificate, which TLS 1.3 servers look at when the handshake is
+/// over for us.
+fn about_us(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+    )
+}
+
+fn alert_words(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired => {
+            "that it wants a client certificate (--cert)".to_owned()
+        }
+        AlertDescription::UnrecognisedName => "that it does not serve this name".to_owned(),
+        AlertDescription::ProtocolVersion => "that it speaks another TLS version".to_owned(),
+        AlertDescription::HandshakeFailure => "handshake failure".to_owned(),
+        other => spaced(&other),
+    }
+}
+
+/// `CamelCase` as words.
+fn spaced(value: &impl std::fmt::Debug) -> String {
+    let mut words = String::new();
+    let mut previous = ' ';
+    for c in format!("{value:?}").chars() {
+        if c.is_ascii_uppercase() && previous.is_ascii_lowercase() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+        previous = c;
+    }
+    words
+}
+
+/// `2026-11-20 16:00:00 UTC`, in the proleptic Gregorian calendar.
+fn date(at: UnixTime) -> String {
+    let seconds = at.as_secs();
+    let (day, clock) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted from 1 March of year 0, so that leap days come last; a cycle of 400 years
+    // has 146,097 days.
+    let day = day + 719_468;
+    let (cycle, of_cycle) = (day / 146_097, day % 146_097);
+    let year = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
+    let of_year = of_cycle - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = cycle * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Names of a certificate that are worth a line.
+const NAMES_SHOWN: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_civil() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_799, "2000-02-29 23:59:59 UTC"),
+            (1_798_761_599, "2026-12-31 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+            (253_402_300_799, "9999-12-31 23:59:59 UTC"),
+        ] {
+            assert_eq!(date(UnixTime::since_unix_epoch(Duration::from_secs(seconds))), text);
+        }
+    }
+
+    #[test]
+    fn names_from_the_peer_are_cleaned() {
+        assert_eq!(bare_name("DnsName(\"*.a.example\")"), "*.a.example");
+        assert_eq!(bare_name("IpAddress(127.0.0.1)"), "127.0.0.1");
+        assert_eq!(bare_name("DnsName(\"\u{1b}[31mx\")"), "31mx");
+        let expected = ServerName::try_from("b.test").unwrap();
+        assert_eq!(
+            wrong_name(&expected, &["DnsName(\"a.test\")".to_owned()]),
+            "the certificate is issued for a.test, not for b.test"
+        );
+    }
+}
