@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
 
 const PURE: &[&str] = &["range", "http", "journal", "transfer", "fleet"];
 
-/// Crates that only `wire` may name (and `origin` with its tests, which are the other side).
+/// Crates of `wire`, which alone may name the first (and `origin`, which is the other side).
 const TLS: &[&str] =
     &["rustls", "rustls_pki_types", "rustls_native_certs", "webpki", "webpki_roots"];
 
@@ -154,6 +154,39 @@ fn nothing_names_a_machine() {
     report(broken);
 }
 
+#[test]
+fn the_readme_tells_the_truth() {
+    let readme = read("README.md");
+    let mut broken = Vec::new();
+    let help = read("src/cli/help.txt") + &read("src/cli/bench.rs") + " --release --path ";
+    for word in readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+        let Some(name) = word.strip_prefix("--").filter(|name| name.len() > 1) else { continue };
+        let known = [" ", ",", "]"].iter().any(|end| help.contains(&format!("--{name}{end}")));
+        if name.starts_with(|c: char| c.is_ascii_alphabetic()) && !known {
+            broken.push(format!("README.md: there is no --{name}"));
+        }
+    }
+    let help = read("src/cli/exit.rs");
+    let help = help.split("Exit codes (").nth(1).and_then(|s| s.split('"').next());
+    let codes = help.expect("the table of exit codes").replace("400", "");
+    let section = readme.split("## Exit codes").nth(1).and_then(|s| s.split("\n## ").next());
+    let table = section.expect("the exit codes").replace("400", "");
+    if numbers(&codes) != numbers(&table) {
+        broken.push("README.md: other exit codes than the program's".to_owned());
+    }
+    for row in read("src/cli/report.rs").lines().filter_map(|l| l.strip_prefix("//! | `")) {
+        let fields = row.split(" | ").next().unwrap_or_default();
+        if !readme.contains(&format!("| `{fields} |")) {
+            broken.push(format!("README.md: the JSON table lacks `{fields}"));
+        }
+    }
+    report(broken);
+}
+
+fn numbers(text: &str) -> std::collections::BTreeSet<u32> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}
+
 fn layers(source: &Source, crates: &[String]) -> Vec<String> {
     let Some(room) = source.room() else { return Vec::new() };
     if ["lib", "main", "cli", "download"].contains(&room) || source.is_test() {
@@ -169,7 +202,7 @@ fn layers(source: &Source, crates: &[String]) -> Vec<String> {
             Some((_, rooms, _)) if ours => !rooms.contains(&second),
             Some((_, _, allowed)) => crates.iter().any(|c| c == first) && !allowed.contains(&first),
             None if ours => OUTER.contains(&second),
-            None => TLS.contains(&first) && room != "origin",
+            None => first == "rustls" && room != "origin",
         };
         if wrong {
             let path = path.parts.join("::");
@@ -211,7 +244,9 @@ fn lengths(source: &Source) -> Vec<String> {
     for (number, line) in source.text.lines().enumerate() {
         let columns = line.chars().count();
         // A test's text is easier to read whole, and rustfmt leaves it alone.
-        let text = source.is_test_line(number + 1) && !line.trim_start().starts_with("//");
+        // A table's row cannot be broken.
+        let text = source.is_test_line(number + 1) && !line.trim_start().starts_with("//")
+            || line.trim_start().starts_with("//! |");
         if columns > COLUMNS && !text {
             broken.push(format!("{}:{}: {columns} columns", source.path, number + 1));
         }
