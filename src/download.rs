@@ -110,7 +110,7 @@ impl Download {
             Connections::Auto { max } => max,
             Connections::Exactly(count) => count,
         };
-        let limits = Limits { stall: options.stall_timeout, buffer: buffer(wanted) };
+        let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
         let engine = engine(options.engine, wanted, limits, observer)?;
         if let Some(trust) = connector.trust_note(&url) {
             observer.on(&Event::Note(trust));
@@ -203,9 +203,9 @@ fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-/// A connection's buffer: large for few connections, within [`BUFFERS`] for many.
-fn buffer(connections: usize) -> usize {
-    (BUFFERS / connections.max(1)).clamp(BUFFER_MIN, BUFFER_MAX) & !(PAGE - 1)
+/// How much a connection writes at a time: much for few connections, within [`BUFFERS`] for many.
+fn write_size(connections: usize) -> usize {
+    (BUFFERS / connections.max(1)).clamp(WRITE_MIN, WRITE_MAX) & !(PAGE - 1)
 }
 
 fn engine(
@@ -275,10 +275,10 @@ fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Durat
 
 /// All buffers of a download together, in bytes.
 const BUFFERS: usize = 16 << 20;
-/// A connection's buffer at least: a head of the largest size and a TLS record.
-const BUFFER_MIN: usize = 128 << 10;
-/// A connection's buffer at most.
-const BUFFER_MAX: usize = 1 << 20;
+/// The least that a connection writes at a time.
+const WRITE_MIN: usize = 64 << 10;
+/// The most that a connection writes at a time.
+const WRITE_MAX: usize = 1 << 20;
 const PAGE: usize = 4096;
 /// Descriptors that a download needs besides its sockets and what is open when they are counted:
 /// the journal and its successor, a look-up, a socket that races another.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::{
     http::{self, body::Decoder},
     transfer::Failure,
-    wire::Session,
+    wire::{HEADROOM, Session},
 };
 
 /// Where things lie in a connection's buffer: `out`, then `raw`, then `cipher`, ascending and
@@ -19,6 +19,9 @@ pub(crate) struct Intake {
     raw: Range<usize>,
     /// Ciphertext that does not make a record yet; unused without TLS.
     cipher: Range<usize>,
+    /// What is left free between plaintext and ciphertext, so that a record's plaintext gets to its
+    /// place in one move.
+    headroom: usize,
 }
 
 /// What receiving led to.
@@ -31,9 +34,18 @@ pub(crate) struct Arrived {
 }
 
 impl Intake {
+    /// An empty buffer, under TLS or not.
+    pub(crate) fn new(secure: bool) -> Self {
+        Self { headroom: if secure { HEADROOM } else { 0 }, ..Self::default() }
+    }
+
     /// Where the next octets from the socket go in a buffer of `capacity`; empty if it is full.
     pub(crate) fn room(&self, capacity: usize) -> Range<usize> {
-        self.raw.end.max(self.cipher.end)..capacity
+        let start = match self.cipher.is_empty() {
+            true => self.raw.end + self.headroom,
+            false => self.cipher.end,
+        };
+        start.min(capacity)..capacity
     }
 
     /// Plaintext that was not looked at yet.
@@ -69,7 +81,6 @@ impl Intake {
     ) -> Result<Arrived, Failure> {
         let Some(session) = session else {
             self.raw.end += received;
-            self.cipher = self.raw.end..self.raw.end;
             return Ok(Arrived::default());
         };
         let start = self.room(buffer.len()).start;
@@ -120,10 +131,13 @@ impl Intake {
         if raw > 0 && self.raw.start > 0 {
             buffer.copy_within(self.raw.clone(), 0);
         }
-        if cipher > 0 && self.cipher.start > raw {
-            buffer.copy_within(self.cipher.clone(), raw);
+        let start = (raw + self.headroom).min(self.cipher.start);
+        if cipher > 0 && self.cipher.start > start {
+            buffer.copy_within(self.cipher.clone(), start);
         }
-        *self = Self { out: 0..0, raw: 0..raw, cipher: raw..raw + cipher };
+        self.out = 0..0;
+        self.raw = 0..raw;
+        self.cipher = start..start + cipher;
     }
 }
 

@@ -106,16 +106,9 @@ impl<I: Io> Link<I> {
         limits: Limits,
         session: Option<Session>,
     ) -> Self {
-        let mut link = Self {
-            io,
-            gate,
-            reporter,
-            limits,
-            session,
-            intake: Intake::default(),
-            served: false,
-            closed: false,
-        };
+        let intake = Intake::new(session.is_some());
+        let mut link =
+            Self { io, gate, reporter, limits, session, intake, served: false, closed: false };
         link.preload();
         link
     }
@@ -325,7 +318,7 @@ impl<I: Io> Link<I> {
                 return Ok(After::Close);
             }
             let aged = flow.waiting.is_some_and(|since| since.elapsed() >= FLUSH_AFTER);
-            let full = self.intake.room(self.io.buffer().len()).is_empty();
+            let full = self.intake.room(self.io.buffer().len()).len() < ROOM_MIN;
             if out > 0 && (aged || full || used_up) {
                 self.flush(flow).await?;
                 continue;
@@ -339,7 +332,7 @@ impl<I: Io> Link<I> {
         let before = self.intake.out().len();
         let position = flow.written + before as u64;
         if position == flow.claimed {
-            flow.claimed = self.gate.claim(self.io.buffer().len() as u64);
+            flow.claimed = self.gate.claim(self.limits.write as u64);
         }
         let room = usize::try_from(flow.claimed.saturating_sub(position)).unwrap_or(usize::MAX);
         // With no room left, one more octet tells a body that ends here from one that goes on.
@@ -484,6 +477,9 @@ enum Trouble {
 fn cancelled() -> Failure {
     Failure::Cancelled { signal: 0 }
 }
+
+/// With less room than this in the buffer, what waits is written before more is received.
+const ROOM_MIN: usize = 16 * 1024;
 
 /// What waits in the buffer of a slow connection is written after this long, so that a crash loses
 /// little and progress is seen.

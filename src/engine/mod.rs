@@ -82,8 +82,16 @@ pub(crate) struct Job {
 pub(crate) struct Limits {
     /// No progress while reading.
     pub(crate) stall: Duration,
-    /// Of a connection's buffer, in bytes.
-    pub(crate) buffer: usize,
+    /// How much is written at a time, in bytes.
+    pub(crate) write: usize,
+}
+
+impl Limits {
+    /// The length of a connection's buffer: what is written at a time, and besides it room for a
+    /// head, for what TLS adds, and for a record that is not whole yet.
+    pub(crate) fn buffer(&self) -> usize {
+        self.write + SLACK
+    }
 }
 
 /// Reports for one connection.
@@ -211,6 +219,9 @@ pub(crate) fn no_thread(error: &io::Error) -> Failure {
         errno: error.raw_os_error().unwrap_or(0),
     }
 }
+
+/// See [`Limits::buffer`]; at least a head of the largest size.
+const SLACK: usize = 64 * 1024;
 
 /// How many descriptors this process may still open (RLIMIT_NOFILE, getrlimit(2)).
 pub(crate) fn descriptors_left() -> usize {

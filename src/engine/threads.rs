@@ -54,7 +54,7 @@ fn serve(opening: Opening) {
     // Without these a stall is noticed late, which the next receive reports if it matters.
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(patience));
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Send, Some(limits.stall));
-    let io = Blocking { stream: opened.stream, orders, buffer: vec![0; limits.buffer] };
+    let io = Blocking { stream: opened.stream, orders, buffer: vec![0; limits.buffer()] };
     let mut link = Link::new(io, Arc::clone(&gate), reporter, limits, opened.secure);
     run(link.serve());
     gate.detach();

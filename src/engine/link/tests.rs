@@ -106,7 +106,7 @@ impl Bench {
             sent: Arc::default(),
             between: None,
         };
-        let limits = Limits { stall: Duration::from_millis(60), buffer };
+        let limits = Limits { stall: Duration::from_millis(60), write: buffer / 2 };
         let reporter = Reporter::new(Conn(1), sender);
         let link = Link::new(script, Arc::clone(&gate), reporter, limits, None);
         Self { file, sink, gate, messages, link }

@@ -43,7 +43,7 @@ impl Uring {
             let (ready, started) = bounded(1);
             let thread = thread::Builder::new()
                 .name(format!("uget-ring-{index}"))
-                .spawn(move || worker::run(inbox, limits.buffer, buffers, &ready))?;
+                .spawn(move || worker::run(inbox, limits.buffer(), buffers, &ready))?;
             threads.push(thread);
             let gone = || Err(std_io::Error::other("the worker ended while it was set up"));
             if let Some(note) = started.recv().unwrap_or_else(|_| gone())? {
