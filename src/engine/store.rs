@@ -138,8 +138,8 @@ impl Store {
         Ok(Opened { store, held, fresh })
     }
 
-    /// Makes the part file ready for `total` bytes: with what the journal proved when `resume`, else
-    /// empty. May be called again, for a restart. The workers write through the file it yields.
+    /// Makes the part file ready for `total` bytes: with what the journal proved when `resume`,
+    /// else empty. May be called again, for a restart. Workers write through the file it yields.
     ///
     /// # Errors
     /// [`Failure::Store`]: no space, quota, size limit ([`StoreOp::Preallocate`], and the space is
@@ -232,8 +232,8 @@ impl Store {
         self.append(&records)
     }
 
-    /// Every byte is written: cuts the part file to `total`, syncs it if asked, gives it its mode and
-    /// renames it onto the target. Returns the published path.
+    /// Every byte is written: cuts the part file to `total`, syncs it if asked, gives it its mode
+    /// and renames it onto the target. Returns the published path.
     ///
     /// # Errors
     /// [`Failure::Store`]; the target's name is as it was, unless it says that the directory's sync

@@ -28,8 +28,8 @@ pub struct Resumable {
 }
 
 /// Reads a journal as far as it is sound. Unsynced records count only if the journal is of this
-/// `epoch` (never if it is empty: unknown). Never believes a range that was not recorded, whatever was done to the bytes since,
-/// short of forging checksums.
+/// `epoch` (never if that is empty, which means unknown). Never believes a range that was not
+/// recorded, whatever was done to the bytes since, short of forging checksums.
 #[must_use]
 pub fn replay(bytes: &[u8], epoch: &str) -> Replay {
     if bytes.is_empty() {

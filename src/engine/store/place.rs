@@ -1,4 +1,4 @@
-//! Where the files of a target lie: names, the directory they share, and what is no place for a file.
+//! Where the files of a target lie: names, the directory they share, and what is no place for one.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -27,8 +27,8 @@ pub(crate) enum Place {
     File(PathBuf),
     /// A directory, or a path that can only be one (it ends in a slash).
     Directory(PathBuf),
-    /// A FIFO, a device, a socket, or an open file under `/proc` (`/dev/stdout`): to be written into
-    /// in order, never to be renamed over.
+    /// A FIFO, a device, a socket, or an open file under `/proc` (`/dev/stdout`): to be written
+    /// into in order, never to be renamed over.
     Stream(PathBuf),
 }
 

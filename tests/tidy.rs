@@ -1,0 +1,405 @@
+//! The house rules that neither rustfmt nor clippy knows, as a test: who may import whom, where
+//! `unsafe` may be, how long things may get, which words are not used.
+//!
+//! A rule that is broken names the file, the line and what to do. An exception is a line in a list
+//! here, with its reason.
+#![expect(clippy::expect_used, reason = "a test that cannot read the sources must fail")]
+
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::path::Path;
+
+use source::{Source, files};
+
+/// Which rooms a room may import, besides itself, and which crates. A room that is not here may
+/// import everything but [`OUTER`].
+const LAYERS: &[(&str, &[&str], &[&str])] = &[
+    ("range", &[], &[]),
+    ("http", &["range"], &["httparse", "url"]),
+    // It makes its failures where they happen, so it names their type.
+    ("wire", &["range", "http", "transfer", "options"], TLS),
+    ("journal", &["range"], &[]),
+    // URLs are what its commands are about; the parser is a pure crate.
+    ("transfer", &["range", "http", "journal"], &["url"]),
+    ("fleet", &["range", "http", "journal", "transfer"], &["url"]),
+    ("event", PURE, &["url"]),
+    ("error", PURE, &["thiserror"]),
+    ("options", PURE, &["url"]),
+    ("report", PURE, &["url"]),
+];
+
+const PURE: &[&str] = &["range", "http", "journal", "transfer", "fleet"];
+
+/// Crates of `wire`, which alone may name the first (and `origin`, which is the other side).
+const TLS: &[&str] =
+    &["rustls", "rustls_pki_types", "rustls_native_certs", "webpki", "webpki_roots"];
+
+/// What rooms below the facade may not reach up to.
+const OUTER: &[&str] = &["download", "cli", "main"];
+
+/// The files that may say `unsafe`. Every block in them has its reason (clippy sees to that).
+const UNSAFE: &[&str] = &[
+    // The program before `main`: descriptors 0 to 2 and inherited signals.
+    "src/cli/inherited.rs",
+    // Borrows a socket's number to shut it down from another thread.
+    "src/engine/gate.rs",
+    // Maps the part file to hash it; the only mapping there is.
+    "src/engine/reread.rs",
+    // Hands descriptors to tokio-uring.
+    "src/engine/uring/io.rs",
+    // Waits for a child with its resource usage.
+    "src/origin/host.rs",
+];
+
+/// Where a pure room would reach the world outside: time, disk, network, environment, threads,
+/// randomness, and containers whose order changes from run to run.
+const WORLD: &[&str] = &[
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "std::os",
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "std::net::UdpSocket",
+    "std::net::ToSocketAddrs",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::collections::hash_map",
+    "std::hash::RandomState",
+    "std::io",
+    "std::path",
+];
+
+/// Lengths beyond which a thing is taken apart.
+const FILE_LINES: usize = 500;
+const FUNCTION_LINES: usize = 70;
+const COLUMNS: usize = 100;
+
+/// Functions that are longer, at most as long as here. This list only gets shorter.
+const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
+
+#[test]
+fn rooms_import_only_what_lies_below_them() {
+    let crates = dependencies();
+    report(check(|source| layers(source, &crates)));
+}
+
+#[test]
+fn pure_rooms_do_not_see_the_world() {
+    report(check(world));
+}
+
+#[test]
+fn unsafe_is_where_it_is_expected() {
+    let mut broken = check(unsafety);
+    for room in PURE {
+        let module = format!("src/{room}/mod.rs");
+        let path = if root().join(&module).exists() { module } else { format!("src/{room}.rs") };
+        if !read(&path).contains("#![forbid(unsafe_code)]") {
+            broken.push(format!("{path}: say #![forbid(unsafe_code)]"));
+        }
+    }
+    for listed in UNSAFE {
+        if !sources().iter().any(|s| s.path == *listed && s.has_word("unsafe")) {
+            broken.push(format!("{listed}: has no unsafe any more; take it from the list"));
+        }
+    }
+    report(broken);
+}
+
+#[test]
+fn files_functions_and_lines_are_short() {
+    report(check(lengths));
+}
+
+#[test]
+fn words_mean_what_the_house_says() {
+    report(check(words));
+}
+
+#[test]
+fn every_file_says_which_room_it_is() {
+    report(check(|source| {
+        let first = source.text.lines().next().unwrap_or_default();
+        let tells = first.strip_prefix("//! ").is_some_and(|text| text.len() > 10);
+        (!tells).then(|| format!("{}:1: open with a //! line", source.path)).into_iter().collect()
+    }));
+}
+
+#[test]
+fn nothing_names_a_machine() {
+    let texts = files(root(), &|path| {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        ["rs", "toml", "md", "sh", "yml", "lock", "txt"].iter().any(|e| name.ends_with(e))
+            || path.parent().is_some_and(|p| {
+                p.ends_with("scripts") || p.file_name().is_some_and(|n| n == ".ci")
+            })
+    });
+    assert!(texts.len() > 50, "{texts:?}");
+    let mut broken = Vec::new();
+    for path in texts {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for (line, content) in text.lines().enumerate() {
+            for mark in [concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("../sha", "red")] {
+                if content.contains(mark) {
+                    broken.push(format!("{}:{}: {mark}", path.display(), line + 1));
+                }
+            }
+        }
+    }
+    report(broken);
+}
+
+#[test]
+fn the_readme_tells_the_truth() {
+    let readme = read("README.md");
+    let mut broken = Vec::new();
+    let help = read("src/cli/help.txt") + " --release --path --open ";
+    for word in readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+        let Some(name) = word.strip_prefix("--").filter(|name| name.len() > 1) else { continue };
+        let known = [" ", ",", "]", "["].iter().any(|end| help.contains(&format!("--{name}{end}")));
+        if name.starts_with(|c: char| c.is_ascii_alphabetic()) && !known {
+            broken.push(format!("README.md: there is no --{name}"));
+        }
+    }
+    let help = read("src/cli/exit.rs");
+    let help = help.split("Exit codes (").nth(1).and_then(|s| s.split('"').next());
+    let codes = help.expect("the table of exit codes").replace("400", "");
+    let section = readme.split("## Exit codes").nth(1).and_then(|s| s.split("\n## ").next());
+    let table = section.expect("the exit codes").replace("400", "");
+    if numbers(&codes) != numbers(&table) {
+        broken.push("README.md: other exit codes than the program's".to_owned());
+    }
+    for row in read("src/cli/report.rs").lines().filter_map(|l| l.strip_prefix("//! | `")) {
+        let fields = row.split(" | ").next().unwrap_or_default();
+        if !readme.contains(&format!("| `{fields} |")) {
+            broken.push(format!("README.md: the JSON table lacks `{fields}"));
+        }
+    }
+    report(broken);
+}
+
+fn numbers(text: &str) -> std::collections::BTreeSet<u32> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}
+
+fn layers(source: &Source, crates: &[String]) -> Vec<String> {
+    let Some(room) = source.room() else { return Vec::new() };
+    if ["lib", "main", "cli", "download"].contains(&room) || source.is_test() {
+        return Vec::new();
+    }
+    let row = LAYERS.iter().find(|(name, ..)| *name == room);
+    let mut broken = Vec::new();
+    for path in source.paths().iter().filter(|p| !p.test) {
+        let (first, second) = (&*path.parts[0], &*path.parts[1]);
+        let ours = first == "crate" && second != room;
+        let wrong = match row {
+            // What the crate root re-exports is of the outer rooms.
+            Some((_, rooms, _)) if ours => !rooms.contains(&second),
+            Some((_, _, allowed)) => crates.iter().any(|c| c == first) && !allowed.contains(&first),
+            None if ours => OUTER.contains(&second),
+            None => first == "rustls" && room != "origin",
+        };
+        if wrong {
+            let path = path.parts.join("::");
+            let line =
+                source.paths().iter().find(|p| p.parts.join("::") == path).map_or(0, |p| p.line);
+            broken.push(format!("{}:{line}: {room} may not import {path}", source.path));
+        }
+    }
+    broken
+}
+
+fn world(source: &Source) -> Vec<String> {
+    if source.is_test() || !source.room().is_some_and(|room| PURE.contains(&room)) {
+        return Vec::new();
+    }
+    let paths = source.paths();
+    let banned = paths.iter().filter(|path| {
+        let text = path.parts.join("::") + "::";
+        let words = text.starts_with("std::io::Error::");
+        !path.test && !words && WORLD.iter().any(|world| text.starts_with(&format!("{world}::")))
+    });
+    banned
+        .map(|p| format!("{}:{}: {} in a pure room", source.path, p.line, p.parts.join("::")))
+        .collect()
+}
+
+fn unsafety(source: &Source) -> Vec<String> {
+    let allowed = source.is_test() || UNSAFE.contains(&&*source.path);
+    let found = source.identifiers().filter(|(word, ..)| *word == "unsafe" && !allowed);
+    found.map(|(_, line, _)| format!("{}:{line}: unsafe, not on the list", source.path)).collect()
+}
+
+fn lengths(source: &Source) -> Vec<String> {
+    let mut broken = Vec::new();
+    let lines = source.text.lines().count();
+    if lines >= FILE_LINES {
+        broken.push(format!("{}: {lines} lines; split it by concept", source.path));
+    }
+    for (number, line) in source.text.lines().enumerate() {
+        let columns = line.chars().count();
+        // A test's text is easier to read whole, and rustfmt leaves it alone.
+        // A table's row cannot be broken.
+        let text = source.is_test_line(number + 1) && !line.trim_start().starts_with("//")
+            || line.trim_start().starts_with("//! |");
+        if columns > COLUMNS && !text {
+            broken.push(format!("{}:{}: {columns} columns", source.path, number + 1));
+        }
+    }
+    for function in source.functions() {
+        let allowed = LONG_FUNCTIONS
+            .iter()
+            .find(|(path, name, _)| *path == source.path && *name == function.name)
+            .map_or(FUNCTION_LINES, |(_, _, lines)| *lines);
+        // A table of cases is as long as it is.
+        if function.lines > allowed && !source.is_test_line(function.line) {
+            let (name, lines) = (&function.name, function.lines);
+            broken.push(format!("{}:{}: {name} has {lines} lines", source.path, function.line));
+        }
+    }
+    broken
+}
+
+fn words(source: &Source) -> Vec<String> {
+    let mut broken = Vec::new();
+    let banned = [concat!("Man", "ager"), concat!("Hel", "per"), concat!("Ut", "il")];
+    for (word, line, _) in source.identifiers() {
+        if banned.iter().any(|b| word.contains(b)) {
+            broken.push(format!("{}:{line}: {word} says nothing; name what it does", source.path));
+        }
+        if [concat!("to", "do"), concat!("unimple", "mented"), "dbg"].contains(&word) {
+            broken.push(format!("{}:{line}: {word} is not finished", source.path));
+        }
+    }
+    for function in source.functions() {
+        if function.name.starts_with("get_") {
+            broken.push(format!("{}:{}: {}: no get_", source.path, function.line, function.name));
+        }
+    }
+    for (number, line) in source.text.lines().enumerate() {
+        for mark in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")] {
+            if line.contains(mark) {
+                broken.push(format!("{}:{}: {mark}: do it, or file it", source.path, number + 1));
+            }
+        }
+    }
+    broken
+}
+
+/// The crates of `[dependencies]`, as paths name them.
+fn dependencies() -> Vec<String> {
+    let manifest = read("Cargo.toml");
+    let section = manifest.split("[dependencies]").nth(1).and_then(|s| s.split("\n[").next());
+    let names = section.expect("dependencies").lines().filter_map(|line| line.split_once(" = "));
+    names.map(|(name, _)| name.replace('-', "_")).collect()
+}
+
+fn check(rule: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
+    sources().iter().flat_map(rule).collect()
+}
+
+fn report(broken: Vec<String>) {
+    assert!(broken.is_empty(), "{} broken\n{}", broken.len(), broken.join("\n"));
+}
+
+fn sources() -> Vec<Source> {
+    let rust = files(root(), &|path| path.extension().is_some_and(|e| e == "rs"));
+    assert!(rust.len() > 50, "only {} files found", rust.len());
+    rust.iter()
+        .map(|path| {
+            let name = path.strip_prefix(root()).expect("below the root").to_str().expect("UTF-8");
+            Source::new(name, std::fs::read_to_string(path).expect("UTF-8"))
+        })
+        .collect()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).expect("a file of the repository")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The rules, seen to fail.
+mod rules {
+    use super::*;
+
+    fn source(path: &str, text: &str) -> Source {
+        Source::new(path, text.to_owned())
+    }
+
+    fn paths(text: &str) -> Vec<String> {
+        source("src/x.rs", text).paths().iter().map(|p| p.parts.join("::")).collect()
+    }
+
+    #[test]
+    fn paths_are_found_and_nothing_else() {
+        assert_eq!(
+            paths("use a::{b, c::{d, e as f, self}, g::*};"),
+            ["a::b", "a::c::d", "a::c::e", "a::c::self", "a::g::*"]
+        );
+        assert_eq!(paths("let x = std::fs::read(p)?.a::<B>();"), ["std::fs::read"]);
+        assert_eq!(
+            paths("// a::b\n/* c::d /* e::f */ */ \"g::h\" r#\"i::\"j\"# 'k' b\"l::m\""),
+            [""; 0]
+        );
+        assert_eq!(paths("fn f<'a>(x: &'a b::C) -> Vec<d::E>"), ["b::C", "d::E"]);
+        assert_eq!(paths("use a::{\n    b,\n    c,\n};\nuse d::e;"), ["a::b", "a::c", "d::e"]);
+    }
+
+    #[test]
+    fn an_import_upwards_is_found() {
+        let crates = ["url".to_owned(), "libc".to_owned(), "rustls".to_owned()];
+        for (path, text, broken) in [
+            ("src/http/x.rs", "use crate::range::RangeSet; use url::Url;", 0),
+            ("src/http/x.rs", "use crate::{range::A, transfer::B};", 1),
+            ("src/http/x.rs", "fn f() { libc::getpid(); }", 1),
+            ("src/http/x.rs", "use crate::ErrorKind;", 1),
+            ("src/http/x.rs", "#[cfg(test)]\nmod tests { use crate::transfer::B; }", 0),
+            ("src/transfer/x.rs", "use crate::engine::Engine;", 1),
+            ("src/engine/x.rs", "use crate::{transfer::A, sink::B}; use libc::c;", 0),
+            ("src/engine/x.rs", "use crate::download::Download;", 1),
+            ("src/engine/x.rs", "use rustls::ClientConfig;", 1),
+        ] {
+            assert_eq!(layers(&source(path, text), &crates).len(), broken, "{path} {text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_in_a_pure_room_is_found() {
+        for (text, broken) in [
+            ("use std::time::{Duration, Instant};", 1),
+            ("let t = std::time::Instant::now();", 1),
+            ("use std::{collections::{BTreeMap, HashMap}, net::IpAddr};", 1),
+            ("use std::fmt;", 0),
+        ] {
+            assert_eq!(world(&source("src/transfer/x.rs", text)).len(), broken, "{text}");
+            assert_eq!(world(&source("src/engine/x.rs", text)).len(), 0);
+        }
+    }
+
+    #[test]
+    fn the_other_rules_fail_too() {
+        assert_eq!(unsafety(&source("src/engine/x.rs", "unsafe { f() }")).len(), 1);
+        assert_eq!(unsafety(&source("src/engine/x.rs", "// unsafe\n\"unsafe\"")).len(), 0);
+        let long = format!("fn f() {{\n{}}}\n", "    g();\n".repeat(FUNCTION_LINES));
+        assert_eq!(lengths(&source("src/x.rs", &long)).len(), 1);
+        assert_eq!(lengths(&source("src/x.rs", &"é".repeat(COLUMNS))).len(), 0);
+        assert_eq!(lengths(&source("src/x.rs", &"é".repeat(COLUMNS + 1))).len(), 1);
+        let tested = format!(
+            "{}\n#[cfg(test)]\nmod t {{\n{}\n}}",
+            "x".repeat(COLUMNS + 1),
+            "x".repeat(COLUMNS + 1)
+        );
+        assert_eq!(lengths(&source("src/x.rs", &tested)).len(), 1);
+        assert_eq!(lengths(&source("src/x.rs", &"\n".repeat(FILE_LINES))).len(), 1);
+        let word = concat!("struct Conn", "Man", "ager; fn get_it() {} to", "do!()");
+        assert_eq!(words(&source("src/x.rs", word)).len(), 3);
+    }
+}
