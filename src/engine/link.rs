@@ -486,9 +486,9 @@ fn cancelled() -> Failure {
 /// With less room than this in the buffer, what waits is written before more is received.
 const ROOM_MIN: usize = 16 * 1024;
 
-/// What waits in the buffer of a slow connection is written after this long, so that a crash loses
-/// little and progress is seen.
-const FLUSH_AFTER: Duration = Duration::from_millis(200);
+/// What waits in the buffer of a slow connection is written after this long, so that a kill loses
+/// next to nothing and progress is seen. A connection that is fast fills its buffer sooner.
+pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(15);
 
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {

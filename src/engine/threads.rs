@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use rustix::{
@@ -21,7 +21,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     Opening, Order,
     connect::Stream,
-    link::{Idle, Io, Link},
+    link::{FLUSH_AFTER, Idle, Io, Link},
+    watch,
 };
 use crate::{sink::Sink, transfer::Failure};
 
@@ -50,19 +51,14 @@ impl Threads {
 fn serve(opening: Opening) {
     let Opening { open, gate, orders, reporter, limits } = opening;
     let Some(opened) = Opening::connect(open, &gate, &reporter) else { return };
-    let patience = patience(limits.stall);
-    // Without these a stall is noticed late, which the next receive reports if it matters.
-    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(patience));
+    // A receive that waits for much must come back in time to write what has come. Without these a
+    // stall is noticed late, which the next receive reports if it matters.
+    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(FLUSH_AFTER));
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Send, Some(limits.stall));
     let io = Blocking { stream: opened.stream, orders, buffer: vec![0; limits.buffer()] };
     let mut link = Link::new(io, Arc::clone(&gate), reporter, limits, opened.secure);
     run(link.serve());
     gate.detach();
-}
-
-/// How long a receive waits before it looks at the clock.
-fn patience(stall: Duration) -> Duration {
-    (stall / 4).clamp(Duration::from_millis(10), Duration::from_millis(200))
 }
 
 /// Runs a future whose every operation blocks, so that it is never pending.
@@ -105,7 +101,7 @@ impl Io for Blocking {
     async fn receive(
         &mut self,
         room: Range<usize>,
-        _until: Instant,
+        mut until: Instant,
         fill: bool,
     ) -> io::Result<Option<usize>> {
         let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
@@ -113,7 +109,10 @@ impl Io for Blocking {
             match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
                 Ok((n, _)) => return Ok(Some(n)),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::AGAIN) => match watch::excuse(until, Instant::now()) {
+                    Some(later) => until = later,
+                    None => return Ok(None),
+                },
                 Err(errno) => return Err(errno.into()),
             }
         }

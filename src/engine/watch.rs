@@ -40,6 +40,19 @@ impl Watch {
     }
 }
 
+/// A later deadline in place of one that passed long before anybody could look: then it was this
+/// process that stood still (SIGSTOP, a frozen container, a machine that is out of breath), and what
+/// the peer did meanwhile is not known yet.
+pub(crate) fn excuse(deadline: Instant, now: Instant) -> Option<Instant> {
+    (now.saturating_duration_since(deadline) > LATE).then(|| now + GRACE)
+}
+
+/// Timers and receives come back sooner than this after their time, if they are let run.
+const LATE: Duration = Duration::from_millis(250);
+
+/// What the peer gets after such a standstill.
+const GRACE: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +75,14 @@ mod tests {
         let mut watch = Watch::new(SECOND, start);
         watch.paused(SECOND * 5);
         assert_eq!(watch.deadline(), start + SECOND * 6);
+    }
+
+    #[test]
+    fn a_standstill_of_our_own_is_not_the_peers_fault() {
+        let deadline = Instant::now();
+        assert_eq!(excuse(deadline, deadline), None);
+        assert_eq!(excuse(deadline, deadline + LATE), None);
+        assert_eq!(excuse(deadline + SECOND, deadline), None);
+        assert_eq!(excuse(deadline, deadline + SECOND * 3), Some(deadline + SECOND * 3 + GRACE));
     }
 }

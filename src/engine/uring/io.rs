@@ -21,6 +21,7 @@ use super::{
         connect::Stream,
         link::{Idle, Io},
         threads::peek,
+        watch,
     },
     worker::Shared,
 };
@@ -144,12 +145,18 @@ impl Io for Ring {
 /// Runs an operation to its end. When `until` has come the socket is shut down, which ends it.
 async fn before<T>(
     operation: impl Future<Output = T>,
-    until: Instant,
+    mut until: Instant,
     socket: BorrowedFd<'_>,
 ) -> T {
     let mut operation = std::pin::pin!(operation);
-    if let Ok(done) = tokio::time::timeout_at(until.into(), operation.as_mut()).await {
-        return done;
+    loop {
+        if let Ok(done) = tokio::time::timeout_at(until.into(), operation.as_mut()).await {
+            return done;
+        }
+        match watch::excuse(until, Instant::now()) {
+            Some(later) => until = later,
+            None => break,
+        }
     }
     // A socket that is not connected any more has ended the operation already.
     let _ = shutdown(socket, Shutdown::Both);
