@@ -34,14 +34,8 @@ pub(crate) trait Io {
     async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()>;
 
     /// Receives into `room`. `Ok(Some(0))` is the end of the stream. `Ok(None)` says that nothing
-    /// came for a while; when `until` is over nothing will, the connection is of no use any more.
-    /// With `fill`, it may wait for all of `room`.
-    async fn receive(
-        &mut self,
-        room: Range<usize>,
-        until: Instant,
-        fill: bool,
-    ) -> io::Result<Option<usize>>;
+    /// came for a fraction of a second. With `fill`, it may wait for all of `room` as long.
+    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>>;
 
     /// Writes `from` of the buffer at `offset`, all of it.
     async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure>;
@@ -234,8 +228,7 @@ impl<I: Io> Link<I> {
             Idle::Quiet => Ok(()),
             // Under TLS these may be session tickets.
             Idle::Octets if self.session.is_some() => {
-                let until = Instant::now() + self.limits.stall;
-                self.receive(until, None).await.map_err(|_| Failure::Stale)?;
+                self.receive(None).await.map_err(|_| Failure::Stale)?;
                 if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
             }
             // On a connection that never served anything, early octets are not HTTP; on one that
@@ -267,16 +260,17 @@ impl<I: Io> Link<I> {
                 return Ok(answer);
             }
             let fresh = clock.first_byte.is_none();
-            match self.receive(until, None).await {
+            let received = self.receive(None).await;
+            if Instant::now() >= until {
+                let limit = self.limits.stall;
+                return Err(Failure::Timeout { phase: Phase::Head, limit });
+            }
+            match received {
                 Ok(Some(0)) if fresh && self.served => return Err(Failure::Stale),
                 Ok(Some(0)) if fresh => return Err(Failure::Receive { errno: 0 }),
                 Ok(Some(0)) => return Err(http::Error::Truncated.into()),
                 Ok(Some(_)) if fresh => clock.first_byte = Some(clock.started.elapsed()),
                 Ok(Some(_)) => {}
-                Ok(None) if Instant::now() >= until => {
-                    let limit = self.limits.stall;
-                    return Err(Failure::Timeout { phase: Phase::Head, limit });
-                }
                 Ok(None) => {}
                 Err(Trouble::Io(error)) => return Err(self.broken(&error, fresh)),
                 Err(Trouble::Failure(failure)) => return Err(failure),
@@ -358,8 +352,7 @@ impl<I: Io> Link<I> {
         let held = flow.written + self.intake.out().len() as u64;
         let missing =
             flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
-        let until = flow.watch.deadline();
-        match self.receive(until, missing).await {
+        match self.receive(missing).await {
             Ok(Some(0)) => {
                 let bare = self.session.is_some() && !self.closed;
                 match flow.answer.body.eof() {
@@ -368,15 +361,15 @@ impl<I: Io> Link<I> {
                     Err(_) => Err(self.short(flow)),
                 }
             }
-            Ok(Some(n)) => {
-                flow.watch.received(Instant::now(), n);
-                Ok(())
-            }
-            Ok(None) if Instant::now() >= flow.watch.deadline() => {
+            Ok(received) => {
+                let now = Instant::now();
+                flow.watch.received(now, received.unwrap_or(0));
+                if now < flow.watch.deadline() {
+                    return Ok(());
+                }
                 let limit = self.limits.stall;
                 Err(Failure::Timeout { phase: Phase::Body, limit })
             }
-            Ok(None) => Ok(()),
             Err(Trouble::Io(error)) => Err(self.broken(&error, false)),
             Err(Trouble::Failure(failure)) => Err(failure),
         }
@@ -407,11 +400,7 @@ impl<I: Io> Link<I> {
     }
 
     /// One receive, decrypted. `missing` is how many body octets are still to come at least.
-    async fn receive(
-        &mut self,
-        until: Instant,
-        missing: Option<u64>,
-    ) -> Result<Option<usize>, Trouble> {
+    async fn receive(&mut self, missing: Option<u64>) -> Result<Option<usize>, Trouble> {
         if self.closed {
             return Ok(Some(0));
         }
@@ -428,7 +417,7 @@ impl<I: Io> Link<I> {
             let due = self.intake.due(self.io.buffer(), missing);
             room.end = room.end.min(room.start.saturating_add(due));
         }
-        let got = self.io.receive(room, until, missing.is_some()).await.map_err(Trouble::Io)?;
+        let got = self.io.receive(room, missing.is_some()).await.map_err(Trouble::Io)?;
         let Some(received @ 1..) = got else { return Ok(got) };
         let arrived = self
             .intake

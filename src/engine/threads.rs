@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::{
@@ -102,12 +102,7 @@ impl Io for Blocking {
         Ok(())
     }
 
-    async fn receive(
-        &mut self,
-        room: Range<usize>,
-        _until: Instant,
-        fill: bool,
-    ) -> io::Result<Option<usize>> {
+    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>> {
         let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
         loop {
             match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
