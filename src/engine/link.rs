@@ -4,6 +4,8 @@
 //! Written once as `async` over [`Io`]. On io_uring every operation is a completion; on threads
 //! every operation blocks and no future here is ever pending.
 
+mod flow;
+
 use std::{
     io,
     ops::Range,
@@ -11,16 +13,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Job, Limits, Order, Reporter, gate::Gate, intake::Intake, watch::Watch};
+use super::{
+    Job, Limits, Order, Reporter,
+    gate::Gate,
+    intake::Intake,
+    watch::{self, Watch},
+};
 use crate::{
     http::{
         self,
         exchange::{Answer, Exchange},
     },
     sink::Sink,
-    transfer::{Accept, Attempt, ConnEvent, Ended, Failure, OPEN_END, Phase},
+    transfer::{Accept, Attempt, ConnEvent, Ended, Failure, Phase},
     wire::Session,
 };
+
+use self::flow::{After, Flow};
 
 /// The system calls that a connection needs.
 pub(crate) trait Io {
@@ -34,13 +43,12 @@ pub(crate) trait Io {
     async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()>;
 
     /// Receives into `room`. `Ok(Some(0))` is the end of the stream. `Ok(None)` says that nothing
-    /// came for a while; when `until` is over nothing will, the connection is of no use any more.
-    /// With `fill`, it may wait for all of `room`.
+    /// came in about `patience`. With `fill`, it may wait for all of `room` as long.
     async fn receive(
         &mut self,
         room: Range<usize>,
-        until: Instant,
         fill: bool,
+        patience: Duration,
     ) -> io::Result<Option<usize>>;
 
     /// Writes `from` of the buffer at `offset`, all of it.
@@ -73,29 +81,6 @@ pub(crate) struct Link<I> {
     served: bool,
     /// The peer has sent close_notify.
     closed: bool,
-}
-
-/// One body on its way.
-struct Flow {
-    attempt: Attempt,
-    span: Range<u64>,
-    sink: Sink,
-    answer: Answer,
-    /// The offset of the next byte to write.
-    written: u64,
-    /// The end of what this connection may write.
-    claimed: u64,
-    /// Since when something waits to be written.
-    waiting: Option<Instant>,
-    /// When the first byte was there, and how long our own disk took since.
-    paused: Duration,
-    watch: Watch,
-}
-
-/// What a served attempt leaves behind.
-enum After {
-    Reuse,
-    Close,
 }
 
 impl<I: Io> Link<I> {
@@ -207,6 +192,7 @@ impl<I: Io> Link<I> {
             answer,
             waiting: None,
             paused: Duration::ZERO,
+            quiet: false,
             watch: Watch::new(self.limits.stall, now),
         };
         let result = self.body(&mut flow).await;
@@ -234,8 +220,7 @@ impl<I: Io> Link<I> {
             Idle::Quiet => Ok(()),
             // Under TLS these may be session tickets.
             Idle::Octets if self.session.is_some() => {
-                let until = Instant::now() + self.limits.stall;
-                self.receive(until, None).await.map_err(|_| Failure::Stale)?;
+                self.receive(None, false, PATIENCE).await.map_err(|_| Failure::Stale)?;
                 if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
             }
             // On a connection that never served anything, early octets are not HTTP; on one that
@@ -257,7 +242,7 @@ impl<I: Io> Link<I> {
     /// Receives until the final head is complete. The whole head is under one deadline: a drip of
     /// octets does not extend it.
     async fn head(&mut self, clock: &mut Clock) -> Result<Answer, Failure> {
-        let until = Instant::now() + self.limits.stall;
+        let mut until = Instant::now() + self.limits.stall;
         let mut exchange = Exchange::default();
         loop {
             let (used, answer) = exchange.head(self.intake.raw(self.io.buffer()))?;
@@ -267,16 +252,20 @@ impl<I: Io> Link<I> {
                 return Ok(answer);
             }
             let fresh = clock.first_byte.is_none();
-            match self.receive(until, None).await {
+            let received = self.receive(None, false, PATIENCE).await;
+            let now = Instant::now();
+            if let Some(later) = watch::excuse(until, now) {
+                until = later;
+            } else if now >= until {
+                let limit = self.limits.stall;
+                return Err(Failure::Timeout { phase: Phase::Head, limit });
+            }
+            match received {
                 Ok(Some(0)) if fresh && self.served => return Err(Failure::Stale),
                 Ok(Some(0)) if fresh => return Err(Failure::Receive { errno: 0 }),
                 Ok(Some(0)) => return Err(http::Error::Truncated.into()),
                 Ok(Some(_)) if fresh => clock.first_byte = Some(clock.started.elapsed()),
                 Ok(Some(_)) => {}
-                Ok(None) if Instant::now() >= until => {
-                    let limit = self.limits.stall;
-                    return Err(Failure::Timeout { phase: Phase::Head, limit });
-                }
                 Ok(None) => {}
                 Err(Trouble::Io(error)) => return Err(self.broken(&error, fresh)),
                 Err(Trouble::Failure(failure)) => return Err(failure),
@@ -358,8 +347,12 @@ impl<I: Io> Link<I> {
         let held = flow.written + self.intake.out().len() as u64;
         let missing =
             flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
-        let until = flow.watch.deadline();
-        match self.receive(until, missing).await {
+        // What has come must not wait long for more; where nothing comes, nobody need look often.
+        let active = !flow.quiet || !self.intake.out().is_empty();
+        let patience = if active { FLUSH_AFTER } else { PATIENCE };
+        let received = self.receive(missing, active, patience).await;
+        flow.quiet = matches!(received, Ok(None));
+        match received {
             Ok(Some(0)) => {
                 let bare = self.session.is_some() && !self.closed;
                 match flow.answer.body.eof() {
@@ -368,15 +361,15 @@ impl<I: Io> Link<I> {
                     Err(_) => Err(self.short(flow)),
                 }
             }
-            Ok(Some(n)) => {
-                flow.watch.received(Instant::now(), n);
-                Ok(())
-            }
-            Ok(None) if Instant::now() >= flow.watch.deadline() => {
+            Ok(received) => {
+                let now = Instant::now();
+                flow.watch.received(now, received.unwrap_or(0));
+                if !flow.watch.is_over(now) {
+                    return Ok(());
+                }
                 let limit = self.limits.stall;
                 Err(Failure::Timeout { phase: Phase::Body, limit })
             }
-            Ok(None) => Ok(()),
             Err(Trouble::Io(error)) => Err(self.broken(&error, false)),
             Err(Trouble::Failure(failure)) => Err(failure),
         }
@@ -406,11 +399,13 @@ impl<I: Io> Link<I> {
         Ok(())
     }
 
-    /// One receive, decrypted. `missing` is how many body octets are still to come at least.
+    /// One receive, decrypted. `missing` is how many body octets are still to come at least; with
+    /// `fill` it waits for as many as there is room for.
     async fn receive(
         &mut self,
-        until: Instant,
         missing: Option<u64>,
+        fill: bool,
+        patience: Duration,
     ) -> Result<Option<usize>, Trouble> {
         if self.closed {
             return Ok(Some(0));
@@ -428,7 +423,11 @@ impl<I: Io> Link<I> {
             let due = self.intake.due(self.io.buffer(), missing);
             room.end = room.end.min(room.start.saturating_add(due));
         }
-        let got = self.io.receive(room, until, missing.is_some()).await.map_err(Trouble::Io)?;
+        let got = self
+            .io
+            .receive(room, fill && missing.is_some(), patience)
+            .await
+            .map_err(Trouble::Io)?;
         let Some(received @ 1..) = got else { return Ok(got) };
         let arrived = self
             .intake
@@ -448,22 +447,6 @@ impl<I: Io> Link<I> {
             return Failure::Stale;
         }
         Failure::Receive { errno: error.raw_os_error().unwrap_or(0) }
-    }
-}
-
-impl Flow {
-    /// The end of the span as it is now.
-    fn limit(&self, gate: &Gate) -> u64 {
-        gate.shrink(self.attempt, u64::MAX).unwrap_or(self.span.end)
-    }
-
-    /// The body is complete and written.
-    fn finish(&self) -> Result<After, Failure> {
-        if self.span.end != OPEN_END && self.written < self.span.end {
-            let got = self.written - self.span.start;
-            return Err(Failure::ShortBody { range: self.span.clone(), got });
-        }
-        Ok(if self.answer.keep_alive { After::Reuse } else { After::Close })
     }
 }
 
@@ -489,6 +472,9 @@ const ROOM_MIN: usize = 16 * 1024;
 /// What waits in the buffer of a slow connection is written after this long, so that a kill loses
 /// next to nothing and progress is seen. A connection that is fast fills its buffer sooner.
 pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(15);
+
+/// How long a receive waits for the first byte before somebody looks at the clock.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {

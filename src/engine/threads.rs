@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -22,7 +22,6 @@ use super::{
     Opening, Order,
     connect::Stream,
     link::{FLUSH_AFTER, Idle, Io, Link},
-    watch,
 };
 use crate::{sink::Sink, transfer::Failure};
 
@@ -92,6 +91,8 @@ impl Io for Blocking {
             match send(&self.stream, rest, SendFlags::NOSIGNAL) {
                 Ok(n) => rest = rest.get(n..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
+                // The send timeout, socket(7).
+                Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
                 Err(errno) => return Err(errno.into()),
             }
         }
@@ -101,18 +102,17 @@ impl Io for Blocking {
     async fn receive(
         &mut self,
         room: Range<usize>,
-        mut until: Instant,
         fill: bool,
+        patience: Duration,
     ) -> io::Result<Option<usize>> {
+        let started = Instant::now();
         let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
         loop {
             match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
                 Ok((n, _)) => return Ok(Some(n)),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => match watch::excuse(until, Instant::now()) {
-                    Some(later) => until = later,
-                    None => return Ok(None),
-                },
+                Err(Errno::AGAIN) if started.elapsed() < patience => {}
+                Err(Errno::AGAIN) => return Ok(None),
                 Err(errno) => return Err(errno.into()),
             }
         }

@@ -14,7 +14,7 @@ use url::Host;
 
 use super::{
     Budget,
-    race::{self, Local, RaceError, race, start_connect},
+    race::{self, Local, RaceError, race, start_connect, uninterrupted},
     route::{Standing, Turn},
     unconnected,
 };
@@ -78,18 +78,17 @@ impl Dialer {
         }
     }
 
-    /// The first address of a name, for a proxy that wants one.
+    /// The addresses of a name, for a proxy that wants one.
     ///
     /// # Errors
     /// As [`Self::dial`].
-    pub(super) fn first(
+    pub(super) fn addresses(
         &self,
         host: &Host<&str>,
         port: u16,
         budget: &Budget,
-    ) -> Result<SocketAddr, Failure> {
-        let addresses = self.resolver.addresses(host, port, budget)?;
-        addresses.first().copied().ok_or(Failure::Internal("a name without an address"))
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        self.resolver.addresses(host, port, budget)
     }
 
     /// Waits, no longer than one more attempt would take, while another connection finds out
@@ -125,7 +124,7 @@ pub(super) fn open_unix(path: &Path, budget: &Budget) -> Result<UnixStream, Fail
     let failed = |e: &io::Error| unconnected(path.display().to_string(), e);
     let address = SockAddr::unix(path).map_err(|e| failed(&e))?;
     let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::UNIX, kind, None).map_err(|e| failed(&e))?;
+    let socket = uninterrupted(|| Socket::new(Domain::UNIX, kind, None)).map_err(|e| failed(&e))?;
     loop {
         match start_connect(&socket, &address) {
             Ok(()) => return Ok(socket.into()),

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     engine::Message,
     http::field::Validators,
-    transfer::{Conn, Expect, RangeFault},
+    transfer::{Conn, Expect, OPEN_END, RangeFault},
 };
 
 /// What the peer does next.
@@ -47,8 +47,8 @@ impl Io for Script {
     async fn receive(
         &mut self,
         room: Range<usize>,
-        until: Instant,
         _fill: bool,
+        _patience: Duration,
     ) -> io::Result<Option<usize>> {
         if let Some(between) = &mut self.between {
             between();
@@ -67,7 +67,7 @@ impl Io for Script {
             Some(Act::End) | None => Ok(Some(0)),
             Some(Act::Reset) => Err(io::Error::from_raw_os_error(libc::ECONNRESET)),
             Some(Act::Stall) => {
-                std::thread::sleep(until.saturating_duration_since(Instant::now()));
+                std::thread::sleep(Duration::from_millis(5));
                 self.acts.push_front(Act::Stall);
                 Ok(None)
             }

@@ -5,10 +5,9 @@ use std::{
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     rc::Rc,
-    time::Instant,
+    time::Duration,
 };
 
-use rustix::net::{Shutdown, shutdown};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_uring::{
     buf::{BoundedBuf, fixed::FixedBuf},
@@ -21,8 +20,8 @@ use super::{
         connect::Stream,
         link::{Idle, Io},
         threads::peek,
-        watch,
     },
+    receive::receive,
     worker::Shared,
 };
 use crate::{sink::Sink, transfer::Failure};
@@ -31,6 +30,16 @@ use crate::{sink::Sink, transfer::Failure};
 pub(super) enum Buffer {
     Fixed(FixedBuf),
     Plain(Vec<u8>),
+}
+
+impl Buffer {
+    /// Its bytes.
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        match self {
+            Self::Fixed(buffer) => buffer,
+            Self::Plain(buffer) => buffer,
+        }
+    }
 }
 
 /// Operations on a ring. While one runs the kernel owns the buffer.
@@ -66,11 +75,7 @@ impl Ring {
 
 impl Io for Ring {
     fn buffer(&mut self) -> &mut [u8] {
-        match &mut self.buffer {
-            Some(Buffer::Fixed(buffer)) => buffer,
-            Some(Buffer::Plain(buffer)) => buffer,
-            None => &mut [],
-        }
+        self.buffer.as_mut().map_or(&mut [], Buffer::bytes)
     }
 
     async fn order(&mut self) -> Option<Order> {
@@ -84,26 +89,13 @@ impl Io for Ring {
     async fn receive(
         &mut self,
         room: Range<usize>,
-        until: Instant,
-        _fill: bool,
+        fill: bool,
+        patience: Duration,
     ) -> io::Result<Option<usize>> {
         let buffer = self.take()?;
-        let socket = self.socket();
-        let (result, buffer) = match buffer {
-            Buffer::Fixed(buffer) => {
-                let operation = self.stream.read_fixed(buffer.slice(room));
-                let (result, slice) = before(operation, until, socket).await;
-                (result, Buffer::Fixed(slice.into_inner()))
-            }
-            Buffer::Plain(buffer) => {
-                let operation = self.stream.read(buffer.slice(room));
-                let (result, slice) = before(operation, until, socket).await;
-                (result, Buffer::Plain(slice.into_inner()))
-            }
-        };
+        let (result, buffer) = receive(self.socket(), buffer, room, fill, patience).await;
         self.buffer = Some(buffer);
         match result {
-            Ok(0) if Instant::now() >= until => Ok(None),
             Err(error) if is_passing(&error) => Ok(None),
             other => other.map(Some),
         }
@@ -142,28 +134,7 @@ impl Io for Ring {
     }
 }
 
-/// Runs an operation to its end. When `until` has come the socket is shut down, which ends it.
-async fn before<T>(
-    operation: impl Future<Output = T>,
-    mut until: Instant,
-    socket: BorrowedFd<'_>,
-) -> T {
-    let mut operation = std::pin::pin!(operation);
-    loop {
-        if let Ok(done) = tokio::time::timeout_at(until.into(), operation.as_mut()).await {
-            return done;
-        }
-        match watch::excuse(until, Instant::now()) {
-            Some(later) => until = later,
-            None => break,
-        }
-    }
-    // A socket that is not connected any more has ended the operation already.
-    let _ = shutdown(socket, Shutdown::Both);
-    operation.await
-}
-
 /// An operation that says "again" and means it.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::ECANCELED))
 }
