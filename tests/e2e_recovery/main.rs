@@ -8,6 +8,8 @@
 mod support;
 
 mod again;
+mod beneath;
+mod changes;
 mod halves;
 mod kills;
 mod moments;
