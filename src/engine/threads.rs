@@ -22,6 +22,7 @@ use super::{
     Opening, Order,
     connect::Stream,
     link::{Idle, Io, Link},
+    lowat::LowWater,
 };
 use crate::{sink::Sink, transfer::Failure};
 
@@ -54,7 +55,8 @@ fn serve(opening: Opening) {
     // Without these a stall is noticed late, which the next receive reports if it matters.
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(patience));
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Send, Some(limits.stall));
-    let io = Blocking { stream: opened.stream, orders, buffer: vec![0; limits.buffer()] };
+    let (buffer, low_water) = (vec![0; limits.buffer()], LowWater::new());
+    let io = Blocking { stream: opened.stream, orders, buffer, low_water };
     let mut link = Link::new(io, Arc::clone(&gate), reporter, limits, opened.secure);
     run(link.serve());
     gate.detach();
@@ -79,6 +81,7 @@ struct Blocking {
     stream: Stream,
     orders: UnboundedReceiver<Order>,
     buffer: Vec<u8>,
+    low_water: LowWater,
 }
 
 impl Io for Blocking {
@@ -104,6 +107,7 @@ impl Io for Blocking {
 
     async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>> {
         let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
+        self.low_water.set(&self.stream, if fill { room.len() } else { 1 });
         loop {
             match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
                 Ok((n, _)) => return Ok(Some(n)),
