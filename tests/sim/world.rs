@@ -152,6 +152,12 @@ impl World {
         self.agenda.retain(|_, what| {
             matches!(what, What::Change(_) | What::Expire(_) | What::Stop(_) | What::Crash(_))
         });
+        for site in &mut self.sites {
+            // While nobody looked, the object may have changed.
+            if site.versions.len() > 1 && self.now > Duration::ZERO && self.rng.one_in(3) {
+                site.current = 1;
+            }
+        }
         for (index, held) in held.into_iter().enumerate() {
             let url = self.sites[index].url(&self.hosts, 0);
             let policy = self.members[index].policy.clone();
