@@ -70,7 +70,9 @@ impl Transfer {
         }
         let verdict = self.verdict(&lost.failure);
         let owed = lost.range.as_ref().is_none_or(|range| lost.at < range.end);
-        if verdict != Verdict::Fatal && (self.work.is_complete() || !owed) {
+        let confirming = self.object.is_none() && matches!(self.question, Question::Confirm(_));
+        let late = self.work.is_complete() && !confirming || !owed;
+        if verdict != Verdict::Fatal && late {
             // A late error: the bytes were all there before it.
             return;
         }

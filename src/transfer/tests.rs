@@ -472,6 +472,18 @@ fn a_complete_part_is_published_without_a_body() {
 }
 
 #[test]
+fn a_complete_part_of_another_version_is_not_asked_about_for_ever() {
+    let mut script = Script::resume(policy(4), held(0..10 * MIB, Some("\"a\"")));
+    script.commands();
+    script.opened(0);
+    script.answer(0, 0, head("200 OK", "Content-Length: 7\r\nETag: \"b\"\r\n"));
+    script.ended(0, 0, Ok(()), false);
+    let ask = script.opened(1);
+    let [Command::Request { request, .. }] = &ask[..] else { panic!("{ask:?}") };
+    assert_eq!((&request.ask, &request.if_none_match), (&Ask::Part(0..MIB), &None));
+}
+
+#[test]
 fn a_range_that_is_ignored_is_asked_for_four_times() {
     // PG-17, HT-08, FS-14.
     let (mut script, _) = Script::probed(policy(2), 2 * MIB);
