@@ -31,6 +31,7 @@ use url::Url;
 use crate::{
     http::{escape, field::Validators, redact},
     journal::{Header, Held, Ledger, Replay, Resumable, replay},
+    range::RangeSet,
     transfer::{Failure, StoreOp},
 };
 
@@ -166,6 +167,7 @@ impl Store {
         }
         if let Some(total) = total {
             let (done, synced) = held.map(|h| (h.done, h.synced)).unwrap_or_default();
+            let durable = !synced.is_empty();
             let header = Header {
                 epoch: self.epoch.clone(),
                 identity: self.identity,
@@ -177,7 +179,7 @@ impl Store {
             let mut ledger = Ledger::new(header, done, synced);
             let bytes = ledger.rewrite();
             self.stale_journal = true;
-            self.journal = Some(JournalFile::replace(&self.place, &bytes)?);
+            self.journal = Some(JournalFile::replace(&self.place, &bytes, durable)?);
             self.ledger = Some(ledger);
         }
         self.untouched = false;
@@ -202,18 +204,24 @@ impl Store {
     /// data ([`StoreOp::Sync`]); the part file is then worthless and its journal gone.
     pub(crate) fn tick(&mut self, now: Duration) -> Result<(), Failure> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        let mut records = Vec::new();
-        match self.syncer.poll(now) {
-            None => {}
-            Some(Ok(covered)) => records = ledger.synced(&covered),
+        let covered = match self.syncer.poll(now) {
+            None => RangeSet::new(),
+            Some(Ok(covered)) => covered,
             Some(Err(errno)) => return Err(self.lost_data(errno)),
+        };
+        if !covered.is_empty() {
+            let marks = ledger.synced(&covered);
+            self.append(&marks)?;
+            if let Some(journal) = &self.journal {
+                self.syncer.start_marks(journal, now);
+            }
+        } else if ledger.is_due(now) {
+            let records = ledger.take();
+            self.append(&records)?;
         }
-        if ledger.is_due(now) {
-            records.extend(ledger.take());
+        if let Some(ledger) = &self.ledger {
+            self.syncer.start_if_due(ledger, &self.part, &self.place, self.sync, now);
         }
-        self.append(&records)?;
-        let (Some(ledger), Some(journal)) = (&self.ledger, &self.journal) else { return Ok(()) };
-        self.syncer.start_if_due(ledger, &self.part, journal, &self.place, self.sync, now);
         Ok(())
     }
 
@@ -342,7 +350,7 @@ impl Store {
         let result = if records.is_empty() {
             Ok(())
         } else if ledger.is_bloated() {
-            JournalFile::replace(&self.place, &ledger.rewrite()).map(|new| *journal = new)
+            JournalFile::replace(&self.place, &ledger.rewrite(), true).map(|new| *journal = new)
         } else {
             journal
                 .append(records)
