@@ -68,7 +68,7 @@ impl Syncer {
         self.directory_done = true;
         self.start(ledger.syncable(), now, move || {
             retry_on_intr(|| rustix::fs::fdatasync(&part))?;
-            // That the names last decides how much a power cut costs, not whether the rest is right.
+            // That the names last decides how much a power cut costs, not what is right.
             let _ = directory.map(|d| retry_on_intr(|| rustix::fs::fsync(&d)));
             Ok(())
         });
