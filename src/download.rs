@@ -22,7 +22,7 @@ use crate::{
     http::{self, request::Field},
     options::{Connections, EngineChoice, Fsync, Options},
     report::{Report, Strategy},
-    transfer::{Policy, Route, Transfer, View},
+    transfer::{Failure, Policy, Route, Transfer, View},
 };
 
 /// Stops a running download from another thread; cheap to clone.
@@ -105,13 +105,14 @@ impl Download {
             observer.on(&Event::Note(note.clone()));
         }
         let streamed = matches!(ready.output, output::Output::Stream(_));
-        let policy = policy(&url, &options, streamed)?;
-        let wanted = match policy.connections {
-            Connections::Auto { max } => max,
-            Connections::Exactly(count) => count,
+        let means = match Means::of(&url, &options, streamed, observer) {
+            Ok(means) => means,
+            Err(error) => {
+                ready.abandon();
+                return Err(error);
+            }
         };
-        let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
-        let engine = engine(options.engine, wanted, limits, observer)?;
+        let Means { policy, wanted, limits, engine } = means;
         if let Some(trust) = connector.trust_note(&url) {
             observer.on(&Event::Note(trust));
         }
@@ -128,9 +129,37 @@ impl Download {
             observer,
             seats: BTreeMap::from([(id, seat)]),
             handles: BTreeMap::new(),
+            cancelled: None,
         };
         coordinator.run();
         conclude(&mut coordinator, id)
+    }
+}
+
+/// What a download works with, once it is known where the bytes go.
+struct Means {
+    policy: Policy,
+    /// The most connections.
+    wanted: usize,
+    limits: Limits,
+    engine: Engine,
+}
+
+impl Means {
+    fn of(
+        url: &Url,
+        options: &Options,
+        streamed: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Error> {
+        let policy = policy(url, options, streamed)?;
+        let wanted = match policy.connections {
+            Connections::Auto { max } => max,
+            Connections::Exactly(count) => count,
+        };
+        let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
+        let engine = engine(options.engine, wanted, limits, observer)?;
+        Ok(Self { policy, wanted, limits, engine })
     }
 }
 
@@ -138,6 +167,13 @@ impl Download {
 fn parse(text: &str) -> Result<Url, Error> {
     let bad = |why: String| Error::new(ErrorKind::BadUrl, why);
     let shown = http::escape(text.as_bytes(), URL_SHOWN);
+    // The parser reads `http:///path` and `http:path` as it reads `http://path`.
+    let after = text.split_once(':').map_or("", |(_, after)| after);
+    if text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case("http"))
+        && after.strip_prefix("//").is_none_or(|rest| rest.starts_with(['/', '\\']))
+    {
+        return Err(bad(format!("the URL {shown} names no host")));
+    }
     let url = Url::parse(text).map_err(|error| {
         let error = bad(format!("cannot use {shown} as a URL: {error}"));
         error.with_hint("an URL begins with http:// or https://")
@@ -231,7 +267,11 @@ fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report,
     match transfer.outcome() {
         Some(Ok(())) => {}
         Some(Err(trouble)) => return Err(outcome::error(&trouble)),
-        None => return Err(internal()),
+        None => {
+            return Err(coordinator.cancelled.map_or_else(internal, |(_, signal)| {
+                outcome::early(&Failure::Cancelled { signal })
+            }));
+        }
     }
     let engine = coordinator.engine.name();
     let elapsed = coordinator.started.elapsed();

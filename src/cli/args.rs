@@ -17,8 +17,8 @@ use super::{bench::BenchArgs, exit, serve::ServeArgs, size};
     args_override_self = true,
     args_conflicts_with_subcommands = true,
     max_term_width = HELP_WIDTH,
-    override_usage = "uget [OPTIONS] URL\n       uget serve [OPTIONS] [DIR]\n       uget bench [OPTIONS]",
-    about = "Downloads URL over many HTTP/1.1 range connections; publishes nothing until it is whole",
+    override_usage = USAGE,
+    about = ABOUT,
     after_help = "Run 'uget --help' for details, exit codes and when parallelism helps.",
     after_long_help = long_help()
 )]
@@ -62,7 +62,13 @@ pub(crate) struct OutputArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Write into DIR, under a name taken from the URL
-    #[arg(short = 'P', long, visible_alias = "output-dir", value_name = "DIR")]
+    #[arg(
+        short = 'P',
+        long,
+        visible_alias = "output-dir",
+        value_name = "DIR",
+        conflicts_with = "output"
+    )]
     pub(crate) directory_prefix: Option<PathBuf>,
     /// Take the name from Content-Disposition where the server sends one
     #[arg(long, conflicts_with = "output")]
@@ -157,7 +163,7 @@ pub(crate) struct CheckArgs {
 #[command(next_help_heading = "Retries and time limits (seconds, decimals allowed)")]
 pub(crate) struct LimitArgs {
     /// Attempts in a row without progress (default 5)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = size::count)]
     pub(crate) retries: Option<u32>,
     /// The same as --retries 0
     #[arg(long, conflicts_with = "retries")]
@@ -211,7 +217,7 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'b', long, value_name = "DATA|FILE")]
     pub(crate) cookie: Option<String>,
     /// Redirects to follow (default 50)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = size::count)]
     pub(crate) max_redirs: Option<u32>,
     /// Let https redirect to http
     #[arg(long)]
@@ -376,6 +382,11 @@ fn long_help() -> String {
     format!("{PARALLELISM}\n\n{ENVIRONMENT}\n\n{}", exit::HELP)
 }
 
+const ABOUT: &str =
+    "Downloads URL over many HTTP/1.1 range connections; publishes nothing until it is whole";
+const USAGE: &str = "uget [OPTIONS] URL
+       uget serve [OPTIONS] [DIR]
+       uget bench [OPTIONS]";
 const HELP_WIDTH: usize = 98;
 const PARALLELISM: &str = "\
 When parallelism helps, and when it hurts:
@@ -416,7 +427,7 @@ mod tests {
     #[test]
     fn help_is_as_documented() {
         let short = Cli::command().term_width(HELP_WIDTH).render_help().to_string();
-        expect_file!["help.txt"].assert_eq(&short);
+        expect_file!["golden/help.txt"].assert_eq(&short);
         let long = Cli::command().term_width(HELP_WIDTH).render_long_help().to_string();
         for line in short.lines().chain(long.lines()) {
             assert!(line.chars().count() < 100, "too wide: {line}");

@@ -57,6 +57,9 @@ pub(crate) struct BenchArgs {
     /// How often each row is run; medians are shown
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
+    /// Over TLS, with a certificate made for this run
+    #[arg(long)]
+    tls: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -94,7 +97,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Error> {
     check_space(&args.dir, args.size)?;
     let mut children = Children::new()?;
     let scratch = Scratch::new(&args.dir)?;
-    let served = children.serve(args.size)?;
+    let served = children.serve(args.size, args.tls)?;
+    if let Some(certificate) = &served.certificate {
+        let path = scratch.authority();
+        fs::write(&path, certificate).map_err(|error| failure(&path, &error))?;
+    }
     let refused = match args.engine {
         Engines::All => host::check_io_uring().err(),
         _ => None,
@@ -113,6 +120,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Error> {
     }
     let bench = Bench {
         size: args.size,
+        tls: args.tls,
         directory: args.dir.canonicalize().unwrap_or_else(|_| args.dir.clone()),
         in_memory: served.in_memory,
         uring_refused: refused.map(|error| reason(&error)),
@@ -151,13 +159,13 @@ fn measure(
     served: &Served,
     scratch: &Scratch,
 ) -> Result<Run, Error> {
-    let target = scratch.path.join("object.bin");
+    let target = scratch.target();
     remove(&target)?;
     if let Some(bytes) = worth_touching(args.size) {
         children.touch_memory(bytes)?;
     }
     let before = children.served()?;
-    let ended = children.client(client_arguments(case, served, &target))?;
+    let ended = children.client(client_arguments(case, served, scratch))?;
     let after = children.served()?;
     let object = Synthetic::new(args.size, SEED);
     let file = File::open(&target).map_err(|error| failure(&target, &error))?;
@@ -176,14 +184,17 @@ fn measure(
     })
 }
 
-fn client_arguments(case: &Case, served: &Served, target: &Path) -> Vec<OsString> {
+fn client_arguments(case: &Case, served: &Served, scratch: &Scratch) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--quiet".into(), "--json".into()];
     arguments.extend(["--engine".into(), case.engine.into()]);
     arguments.extend(["-j".into(), case.connections.to_string().into()]);
     if case.digest {
         arguments.extend(["--sha256".into(), served.sha256.clone().into()]);
     }
-    arguments.extend(["-o".into(), target.into(), served.url.clone().into()]);
+    if served.certificate.is_some() {
+        arguments.extend(["--cacert".into(), scratch.authority().into()]);
+    }
+    arguments.extend(["-o".into(), scratch.target().into(), served.url.clone().into()]);
     arguments
 }
 
@@ -218,11 +229,25 @@ impl Scratch {
         DirBuilder::new().mode(0o700).create(&path).map_err(|error| failure(&path, &error))?;
         Ok(Self { path })
     }
+
+    /// Where clients put what they download.
+    fn target(&self) -> PathBuf {
+        self.path.join("object.bin")
+    }
+
+    /// The certificate that clients are to trust.
+    fn authority(&self) -> PathBuf {
+        self.path.join("certificate.pem")
+    }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        // What clients leave are files: this deletes no tree, whatever became of the name.
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(entry.path());
+        }
+        let _ = fs::remove_dir(&self.path);
     }
 }
 

@@ -75,7 +75,10 @@ pub(crate) fn usage(error: &clap::Error) -> Error {
     let mut paragraphs = rendered.split("\n\n");
     let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let what = joined(paragraphs.next().unwrap_or_default());
-    let tip = paragraphs.map(joined).find_map(|p| p.strip_prefix("tip: ").map(str::to_owned));
+    let mut tips =
+        paragraphs.map(joined).filter_map(|p| p.strip_prefix("tip: ").map(str::to_owned));
+    // A flag that does not exist was seldom meant as a value.
+    let tip = tips.find(|tip| !tip.starts_with("to pass"));
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     let error = Error::new(ErrorKind::Usage, what);
     match tip {
@@ -124,7 +127,7 @@ pub(crate) fn connections(n: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use expect_test::expect;
+    use expect_test::{expect, expect_file};
 
     use super::*;
 
@@ -218,6 +221,25 @@ mod tests {
         assert_eq!(error(&hostile).lines().count(), 2);
     }
 
+    #[test]
+    fn usage_errors_of_clap_are_one_line_and_a_hint() {
+        use clap::Parser;
+        let refused = |args: &[&str]| match super::super::args::Cli::try_parse_from(args) {
+            Ok(_) => panic!("accepted: {args:?}"),
+            Err(why) => error(&usage(&why)),
+        };
+        let all = [
+            refused(&["uget", "--qiet"]),
+            refused(&["uget", "--frobnicate", "http://host/"]),
+            refused(&["uget", "-o"]),
+            refused(&["uget", "--max-time", "x\u{1b}[2J", "http://host/"]),
+            refused(&["uget", "-o", "a", "-P", "b", "http://host/"]),
+            refused(&["uget", "--spread-ips", "maybe", "http://host/"]),
+            refused(&["uget", "serve", "--port", "x"]),
+        ];
+        expect_file!["golden/usage.txt"].assert_eq(&all.concat());
+    }
+
     fn finished() -> Report {
         let mut report = Report::new("http://host/file.iso", "uring");
         report.path = Some("out/file.iso".into());
@@ -256,12 +278,6 @@ mod tests {
         empty.transferred = 0;
         empty.transfer_elapsed = Duration::ZERO;
         all += &summary(&empty);
-        expect![[r#"
-            out/file.iso 1.00 GiB in 1.50s (819.20 MiB/s) with 16 connections
-            out/file.iso 1.00 GiB in 1.50s (409.60 MiB/s) with 16 connections, 512.00 MiB from an earlier run, sha256 verified
-            standard output 1.00 GiB in 1.50s (819.20 MiB/s) with 1 connection, md5 ab12, length unverified
-            bad\u{1b}[2Jname 1.00 GiB, up to date
-            out/file.iso 0 B in 1.50s (0 B/s) with 16 connections
-        "#]].assert_eq(&all);
+        expect_file!["golden/summaries.txt"].assert_eq(&all);
     }
 }

@@ -76,7 +76,7 @@ fn download(job: Job) -> ExitCode {
 fn erase_on_panic(screen: Screen) {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |what| {
-        screen.erase_or_leave();
+        screen.farewell(None);
         usual(what);
     }));
 }

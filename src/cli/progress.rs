@@ -40,8 +40,9 @@ impl Display {
             ProgressMode::Tty => true,
             ProgressMode::Json | ProgressMode::None => false,
         };
-        let screen = Screen(live.then(|| Live::start(Arc::clone(&facts))));
+        let live = live.then(|| Live::start(Arc::clone(&facts)));
         let events = (voice.progress == ProgressMode::Json).then(Events::start);
+        let screen = Screen { live, facts: Arc::clone(&facts), events: events.is_some() };
         Self { voice, facts, screen, events }
     }
 
@@ -82,7 +83,9 @@ impl Display {
             drop(facts);
             let value = report::event(event, elapsed, rate);
             match event {
-                Event::Progress { .. } => events.offer(&value),
+                Event::Progress { bytes, total, .. } if Some(*bytes) != *total => {
+                    events.offer(&value);
+                }
                 _ => events.send(&value),
             }
             return;
@@ -100,7 +103,7 @@ impl Display {
             Event::Note(what) if self.voice.verbose => Some(message::line(what)),
             Event::Discovered { final_url, total, resumed, path, connections } => {
                 let mut lines = String::new();
-                if self.voice.verbose || self.screen.0.is_some() {
+                if self.voice.verbose || self.screen.live.is_some() {
                     let to = path.as_ref().map(|path| path.to_string_lossy());
                     let size = total.map(|n| format!(" ({})", text::bytes(n))).unwrap_or_default();
                     lines += &message::line(&format!(
@@ -123,7 +126,7 @@ impl Observer for Display {
     fn on(&mut self, event: &Event) {
         lock(&self.facts).learn(event);
         self.tell(event);
-        if let (Some(live), Event::Phase(_)) = (&self.screen.0, event) {
+        if let (Some(live), Event::Phase(_)) = (&self.screen.live, event) {
             live.redraw();
         }
     }
@@ -140,43 +143,58 @@ pub(crate) struct Ending {
 
 /// Standard error with a live line on it, or without. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Screen(Option<Live>);
+pub(crate) struct Screen {
+    live: Option<Live>,
+    facts: Arc<Mutex<Facts>>,
+    events: bool,
+}
 
 impl Screen {
     /// Writes lines above the live line.
     fn say(&self, lines: &str) {
-        match &self.0 {
+        match &self.live {
             Some(live) => live.bar.suspend(|| message::to_stderr(lines)),
             None => message::to_stderr(lines),
         }
     }
 
     /// Takes the live line away; it does not come back. Any number of times.
-    pub(crate) fn erase(&self) {
-        if let Some(live) = &self.0 {
+    fn erase(&self) {
+        if let Some(live) = &self.live {
             live.bar.finish_and_clear();
         }
     }
 
-    /// The same, but gives up when the terminal does not take it, as one does that was stopped with
-    /// Ctrl-S, or whose line is just being drawn by the thread that asks.
-    pub(crate) fn erase_or_leave(&self) {
+    /// Takes the live line away and says why it all ends here, from any thread at any moment. Gives
+    /// up soon when standard error does not take it: a terminal that was stopped with Ctrl-S, a
+    /// full pipe, a line that is just being drawn by the thread that asks.
+    pub(crate) fn farewell(&self, why: Option<Error>) {
         let screen = self.clone();
         let (done, wait) = mpsc::channel();
-        if screen.0.is_some() {
-            let erase = move || {
-                screen.erase();
-                let _ = done.send(());
-            };
-            if thread::Builder::new().name("erase".to_owned()).spawn(erase).is_ok() {
-                let _ = wait.recv_timeout(ERASE_WITHIN);
+        let speak = move || {
+            screen.erase();
+            if let Some(why) = why {
+                message::to_stderr(&screen.last_words(&why));
             }
+            let _ = done.send(());
+        };
+        if thread::Builder::new().name("farewell".to_owned()).spawn(speak).is_ok() {
+            let _ = wait.recv_timeout(FAREWELL_WITHIN);
         }
+    }
+
+    fn last_words(&self, why: &Error) -> String {
+        if !self.events {
+            return message::error(why);
+        }
+        let facts = lock(&self.facts);
+        let failure = report::failure(facts.url.as_deref(), why);
+        format!("{}\n", report::tagged("failed", facts.elapsed(), failure))
     }
 }
 
-/// The live line, drawn at once and then at a steady rate by a thread of its own, so that a terminal
-/// that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where no thread
+/// The live line, drawn at once and then at a steady rate by a thread of its own, so that a
+/// terminal that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where no thread
 /// can be had; without this one the line stays as it is.
 #[derive(Clone)]
 struct Live {
@@ -360,7 +378,86 @@ fn lock(facts: &Mutex<Facts>) -> MutexGuard<'_, Facts> {
 }
 
 const REDRAW_EVERY: Duration = Duration::from_millis(150);
-const ERASE_WITHIN: Duration = Duration::from_millis(100);
+const FAREWELL_WITHIN: Duration = Duration::from_millis(100);
 /// Some terminals wrap when the last column is written.
 const SPARE_COLUMNS: usize = 2;
 const QUEUED_EVENTS: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Voice = Voice {
+        quiet: true,
+        verbose: false,
+        json: false,
+        progress: ProgressMode::None,
+        live_allowed: false,
+        stdout_is_data: false,
+    };
+
+    fn discovered(resumed: u64) -> Event {
+        Event::Discovered {
+            final_url: "http://host/x".to_owned(),
+            total: Some(1 << 30),
+            resumed,
+            path: Some("x\u{1b}".into()),
+            connections: 1,
+        }
+    }
+
+    fn lasting(voice: Voice, event: &Event) -> Option<String> {
+        Display::start(voice, Counter::default()).lasting(event)
+    }
+
+    #[test]
+    fn what_stays_on_the_terminal() {
+        let plain = Voice { quiet: false, ..QUIET };
+        let verbose = Voice { verbose: true, ..plain };
+        let resuming = "uget: resuming from 70.00 MiB\n";
+        let announced = "uget: http://host/x -> x\\u{1b} (1.00 GiB) with 1 connection\n";
+        let note = Event::Note("why\n".to_owned());
+        let warning = Event::Warning("beware".to_owned());
+        let table = [
+            (plain, discovered(0), None),
+            (plain, discovered(70 << 20), Some(resuming.to_owned())),
+            (verbose, discovered(0), Some(announced.to_owned())),
+            (verbose, discovered(70 << 20), Some(format!("{announced}{resuming}"))),
+            (plain, note.clone(), None),
+            (verbose, note.clone(), Some("uget: why\\n\n".to_owned())),
+            (plain, warning.clone(), Some("uget: warning: beware\n".to_owned())),
+            (QUIET, warning, None),
+            (QUIET, note, None),
+            (QUIET, discovered(70 << 20), None),
+        ];
+        for (voice, event, want) in table {
+            assert_eq!(lasting(voice, &event), want, "{voice:?} {event:?}");
+        }
+    }
+
+    #[test]
+    fn names_before_the_answer() {
+        let table = [
+            ("http://host/a/b.iso?key=…", "b.iso"),
+            ("http://host/a/", "a"),
+            ("http://host/", "host"),
+            ("", ""),
+        ];
+        for (url, want) in table {
+            assert_eq!(name_of_url(url), want);
+        }
+    }
+
+    /// OKX-08: what an earlier run left counts in the total, not in the rate, and is no first byte.
+    #[test]
+    fn okx_08_resumed_bytes_are_no_progress() {
+        let mut facts = Facts::new(Counter::default());
+        facts.learn(&discovered(1 << 29));
+        facts.learn(&Event::Progress { bytes: 1 << 29, total: Some(1 << 30), connections: 4 });
+        assert_eq!(facts.resumed, 1 << 29);
+        assert_eq!(facts.rate.per_second(facts.elapsed() + Duration::from_secs(1), 1 << 29), None);
+        // A restart throws them away.
+        facts.learn(&Event::Progress { bytes: 0, total: Some(1 << 30), connections: 4 });
+        assert_eq!(facts.resumed, 0);
+    }
+}

@@ -21,7 +21,7 @@
 //! | `engine` | `uring` or `threads` |
 //! | `connections` | the most that were open at once |
 //! | `requests`, `retries` | requests sent, redirects and retries included; attempts made again |
-//! | `elapsed`, `transfer_elapsed` | from the start to the published name; first to last body byte |
+//! | `elapsed`, `transfer_elapsed` | start to published name; first to last body byte |
 //! | `exit_code` | 0 |
 //!
 //! After a failure the object holds `schema`, `url` (`null` if it was unusable), `exit_code` and
@@ -36,12 +36,17 @@
 //! | event | further fields |
 //! |---|---|
 //! | `started` | `url` |
-//! | `phase` | `phase`: `connecting`, `probing`, `allocating` (`size`), `downloading`, `waiting` (`delay`, `why`), `verifying`, `publishing` |
+//! | `phase` | `phase`: see below |
 //! | `discovered` | `final_url`, `total`, `resumed`, `path`, `connections` |
-//! | `progress` | `bytes`, `total`, `connections`, `rate` (bytes a second over the last second), `eta_s`; at least one for every MiB, unless the reader is too slow for that |
+//! | `progress` | `bytes`, `total`, `connections`, `rate`, `eta_s` |
 //! | `note`, `warning` | `text` |
 //! | `finished` | the fields of the report |
 //! | `failed` | `url`, `exit_code`, `error` |
+//!
+//! A phase is `connecting`, `probing`, `allocating` (with `size`), `downloading`, `waiting` (with
+//! `delay` and `why`), `verifying` or `publishing`. `rate` is bytes a second over the last second.
+//! There is a `progress` event for every MiB, unless the reader is too slow for that, and one for
+//! the last byte.
 //!
 //! Readers skip events, phases and fields that they do not know.
 
@@ -171,7 +176,7 @@ const SCHEMA: u32 = 1;
 
 #[cfg(test)]
 mod tests {
-    use expect_test::{Expect, expect};
+    use expect_test::{Expect, expect, expect_file};
     use uget::Strategy;
 
     use super::*;
@@ -297,18 +302,7 @@ mod tests {
         let lines: String =
             events.iter().map(|(e, rate)| format!("{}\n", event(e, elapsed, *rate))).collect();
         assert_eq!(lines.lines().count(), events.len(), "one line each");
-        expect![[r#"
-            {"elapsed":2.5,"event":"started","schema":1,"url":"http://host/"}
-            {"elapsed":2.5,"event":"phase","phase":"connecting","schema":1}
-            {"elapsed":2.5,"event":"phase","phase":"allocating","schema":1,"size":1000}
-            {"delay":1.5,"elapsed":2.5,"event":"phase","phase":"waiting","schema":1,"why":"503"}
-            {"connections":1,"elapsed":2.5,"event":"discovered","final_url":"http://host/","path":null,"resumed":0,"schema":1,"total":null}
-            {"bytes":200,"connections":4,"elapsed":2.5,"eta_s":null,"event":"progress","rate":null,"schema":1,"total":1000}
-            {"bytes":200,"connections":4,"elapsed":2.5,"eta_s":8.0,"event":"progress","rate":100,"schema":1,"total":1000}
-            {"bytes":1000,"connections":4,"elapsed":2.5,"eta_s":null,"event":"progress","rate":100,"schema":1,"total":1000}
-            {"elapsed":2.5,"event":"note","schema":1,"text":"a note\nof two lines"}
-            {"elapsed":2.5,"event":"warning","schema":1,"text":"beware"}
-        "#]].assert_eq(&lines);
+        expect_file!["golden/events.txt"].assert_eq(&lines);
     }
 
     /// The report's own time stands in the last event, not the moment of telling.

@@ -2,9 +2,10 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{self, BufRead},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
@@ -17,7 +18,7 @@ use signal_hook::{
 };
 use uget::{
     Error, ErrorKind, http,
-    origin::{Access, Content, Log, Origin, OriginOptions, Running, Synthetic, host},
+    origin::{Access, Certificate, Content, Log, Origin, OriginOptions, Running, Synthetic, host},
 };
 
 use super::{exit, inherited, message, size, text};
@@ -34,6 +35,15 @@ pub(crate) struct ServeArgs {
     /// Listen on this address; 0.0.0.0 is every one of this machine
     #[arg(short, long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
+    /// Speak TLS; without --cert and --key, with a certificate made for this run
+    #[arg(long)]
+    tls: bool,
+    /// The certificate chain, as PEM
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its private key, as PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     /// No line for every request
     #[arg(short, long)]
     quiet: bool,
@@ -50,7 +60,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     // Before anything is served, so that no signal finds the default action.
     let mut signals = ending_signals()?;
     let log: Option<Arc<Log>> = (!args.quiet).then(|| Arc::new(log) as Arc<Log>);
-    let options = OriginOptions { log, ..OriginOptions::default() };
+    let tls = certificate(args)?;
+    let options = OriginOptions { log, tls, ..OriginOptions::default() };
     let address = SocketAddr::new(args.bind, args.port);
     if let Some(length) = args.synthetic {
         let (object, in_memory) = synthetic(length);
@@ -64,6 +75,24 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let running = start(address, Content::Directory(args.directory.clone()), options)?;
     announce(&http::escape(args.directory.as_os_str().as_encoded_bytes(), SHOWN_MAX), &running);
     Ok(until_signal(&mut signals, running))
+}
+
+/// The certificate to show, if any is to be shown.
+fn certificate(args: &ServeArgs) -> Result<Option<Certificate>, Error> {
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| {
+            Error::new(ErrorKind::Usage, format!("{}: {}", path.display(), reason(&error)))
+        })
+    };
+    match (&args.cert, &args.key) {
+        (Some(chain), Some(key)) => Ok(Some(Certificate { chain: read(chain)?, key: read(key)? })),
+        _ if args.tls => {
+            let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter();
+            let names: Vec<String> = names.chain([args.bind.to_string()]).collect();
+            Certificate::self_signed(&names).map(Some).map_err(|error| internal(&error))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn start(address: SocketAddr, content: Content, options: OriginOptions) -> Result<Running, Error> {
@@ -89,7 +118,7 @@ fn synthetic(length: u64) -> (Synthetic, bool) {
 }
 
 fn announce(what: &str, running: &Running) {
-    message::to_stdout(&format!("serving {what} on http://{}/\n", running.local_addr()));
+    message::to_stdout(&format!("serving {what} on {}\n", url(running)));
 }
 
 fn until_signal(signals: &mut Signals, running: Running) -> ExitCode {
@@ -118,8 +147,13 @@ fn log(access: &Access<'_>) {
 /// Says what is served, then answers every line of standard input with what was used and served
 /// so far, until its end.
 fn controlled(running: &Running, object: &Synthetic, in_memory: bool) -> Result<ExitCode, Error> {
-    let url = format!("http://{}/uget-bench.bin", running.local_addr());
-    say(&json!({ "url": url, "sha256": object.sha256(), "in_memory": in_memory }));
+    let certificate = running.certificate().map(|own| String::from_utf8_lossy(&own.chain));
+    say(&json!({
+        "url": format!("{}uget-bench.bin", url(running)),
+        "sha256": object.sha256(),
+        "in_memory": in_memory,
+        "certificate": certificate,
+    }));
     for line in io::stdin().lock().lines() {
         line.map_err(|error| internal(&error))?;
         let counters = running.counters();
@@ -131,6 +165,11 @@ fn controlled(running: &Running, object: &Synthetic, in_memory: bool) -> Result<
         }));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn url(running: &Running) -> String {
+    let scheme = if running.certificate().is_some() { "https" } else { "http" };
+    format!("{scheme}://{}/", running.local_addr())
 }
 
 fn say(value: &Value) {

@@ -13,13 +13,13 @@ use signal_hook::{
     iterator::Signals,
     low_level,
 };
-use uget::Canceller;
+use uget::{Canceller, Error, ErrorKind};
 
 use super::{exit, inherited, progress::Screen};
 
-/// From here on SIGINT, SIGTERM and SIGHUP cancel through `canceller`, unless they were ignored when
-/// the process started (nohup(1), a shell's background job). The second signal ends the process at
-/// once, and so does a download that is not torn down in [`GRACE`]: whatever is on disk then is
+/// From here on SIGINT, SIGTERM and SIGHUP cancel through `canceller`, unless they were ignored
+/// when the process started (nohup(1), a shell's background job). The second signal ends the process
+/// at once, and so does a download that is not torn down in [`GRACE`]: whatever is on disk then is
 /// what a crash would leave, and can be resumed.
 ///
 /// Handlers are installed rather than defaults relied on, because the kernel gives defaults to
@@ -73,7 +73,8 @@ fn wait(mut signals: Signals, canceller: &Canceller, screen: &Screen) {
 
 /// Ends the process without unwinding and without waiting for anyone (_exit(2)).
 fn leave(screen: &Screen, signal: i32) -> ! {
-    screen.erase_or_leave();
+    let what = "ended by a signal before everything was torn down";
+    screen.farewell(Some(Error::new(ErrorKind::Cancelled(signal), what)));
     low_level::exit(i32::from(exit::by_signal(signal)))
 }
 

@@ -1,4 +1,4 @@
-//! Parses what people type for amounts: sizes in bytes and spans of seconds.
+//! Parses what people type for amounts: sizes in bytes, counts and spans of seconds.
 
 use std::time::Duration;
 
@@ -30,6 +30,16 @@ pub(crate) fn bytes_nonzero(text: &str) -> Result<u64, String> {
         0 => Err("expected at least one byte".to_owned()),
         n => Ok(n),
     }
+}
+
+/// How often: a whole number.
+///
+/// # Errors
+/// In words, for anything else and for more than 32 bits hold.
+pub(crate) fn count(text: &str) -> Result<u32, String> {
+    let number = text.bytes().all(|b| b.is_ascii_digit());
+    let expected = || "expected a whole number, such as 5".to_owned();
+    text.parse().ok().filter(|_| number).ok_or_else(expected)
 }
 
 /// A time limit in seconds, with decimals: `30`, `0.5`.
@@ -133,6 +143,14 @@ mod tests {
         }
         assert!(bytes_nonzero("0").is_err() && bytes_nonzero("0.0001k").is_err());
         assert_eq!(bytes_nonzero("1"), Ok(1));
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!((count("0"), count("4294967295")), (Ok(0), Ok(u32::MAX)));
+        for text in ["", "-1", "+1", "4294967296", "x", "1.5"] {
+            assert!(count(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Coordinator<'a> {
     pub(crate) observer: &'a mut dyn Observer,
     pub(crate) seats: BTreeMap<TransferId, Seat>,
     pub(crate) handles: BTreeMap<Conn, Handle>,
+    /// Since when it is cancelled, and by which signal.
+    pub(crate) cancelled: Option<(Instant, i32)>,
 }
 
 /// One connection as the coordinator knows it.
@@ -53,7 +55,7 @@ impl Coordinator<'_> {
                 self.execute(id, command);
             }
             self.show();
-            if self.fleet.is_done() {
+            if self.fleet.is_done() || self.given_up() {
                 return;
             }
             match self.messages.1.recv_deadline(self.next_timeout()) {
@@ -62,6 +64,12 @@ impl Coordinator<'_> {
             }
             self.handle_timeout();
         }
+    }
+
+    /// It was cancelled, and whoever has not reported since is stuck in a system call that nothing
+    /// ends, such as a write into a pipe that nobody reads.
+    fn given_up(&self) -> bool {
+        self.cancelled.is_some_and(|(at, _)| at.elapsed() >= TEARDOWN)
     }
 
     /// When something is due, at the latest.
@@ -96,7 +104,10 @@ impl Coordinator<'_> {
                 }
                 self.fleet.handle_store(now, id, event);
             }
-            Message::Cancel(signal) => self.fleet.stop(now, Failure::Cancelled { signal }),
+            Message::Cancel(signal) => {
+                self.cancelled.get_or_insert((Instant::now(), signal));
+                self.fleet.stop(now, Failure::Cancelled { signal });
+            }
         }
     }
 
@@ -248,3 +259,6 @@ impl Coordinator<'_> {
 
 /// How long the coordinator sleeps at most.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long a cancelled download waits for its workers.
+const TEARDOWN: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::{
     http::{self, body::Decoder},
     transfer::Failure,
-    wire::{HEADROOM, Session},
+    wire::{HEADROOM, Session, record_lacks},
 };
 
 /// Where things lie in a connection's buffer: `out`, then `raw`, then `cipher`, ascending and
@@ -46,6 +46,14 @@ impl Intake {
             false => self.cipher.end,
         };
         start.min(capacity)..capacity
+    }
+
+    /// How many octets are sure to come while `missing` of plaintext are: at least one. Ciphertext
+    /// that waits for the end of its record may hold some of them; to wait for all of them again
+    /// would be to wait in vain.
+    pub(crate) fn due(&self, buffer: &[u8], missing: usize) -> usize {
+        let waiting = buffer.get(self.cipher.clone()).unwrap_or_default();
+        missing.saturating_sub(waiting.len()).max(record_lacks(waiting)).max(1)
     }
 
     /// Plaintext that was not looked at yet.
@@ -183,5 +191,21 @@ mod tests {
         assert_eq!(body, b"abcde");
         assert!(decoder.is_done());
         assert_eq!(intake.raw(&buffer), b"X");
+    }
+
+    #[test]
+    fn what_is_due_never_exceeds_what_comes() {
+        let mut buffer = vec![0; 4096 + HEADROOM];
+        let mut intake = Intake::new(true);
+        let header = [0x17, 3, 3, 0x10, 0x16];
+        buffer[HEADROOM..HEADROOM + 5].copy_from_slice(&header);
+        assert_eq!(intake.due(&buffer, 5000), 5000, "all of it is still on its way");
+        intake.cipher = HEADROOM..HEADROOM + 5;
+        assert_eq!(intake.due(&buffer, 10), 0x1016, "to the end of the record");
+        intake.cipher.end += 4000;
+        assert_eq!(intake.due(&buffer, 4096), 0x1016 - 4000);
+        assert_eq!(intake.due(&buffer, 100_000), 100_000 - 4005);
+        assert_eq!(Intake::default().due(&[], 7), 7);
+        assert_eq!(Intake::default().due(&[], 0), 1);
     }
 }

@@ -210,8 +210,12 @@ impl<I: Io> Link<I> {
             watch: Watch::new(self.limits.stall, now),
         };
         let result = self.body(&mut flow).await;
-        // What was received before a failure is kept: a retry starts behind it.
-        let flushed = self.flush(&mut flow).await;
+        // What was received before a failure is kept: a retry starts behind it. But when it is the
+        // writing that failed, that is the cause, and a second try would only hide it.
+        let flushed = match &result {
+            Err(Failure::Store { .. }) => Ok(()),
+            _ => self.flush(&mut flow).await,
+        };
         clock.paused += flow.paused;
         let after = match (flushed, result) {
             (Err(store), _) => return Err(store),
@@ -420,8 +424,9 @@ impl<I: Io> Link<I> {
             return Err(Trouble::Failure(http::Error::HeadTooLarge.into()));
         }
         if let Some(missing) = missing {
-            let missing = usize::try_from(missing).unwrap_or(usize::MAX).max(1);
-            room.end = room.end.min(room.start.saturating_add(missing));
+            let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+            let due = self.intake.due(self.io.buffer(), missing);
+            room.end = room.end.min(room.start.saturating_add(due));
         }
         let got = self.io.receive(room, until, missing.is_some()).await.map_err(Trouble::Io)?;
         let Some(received @ 1..) = got else { return Ok(got) };

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::Event,
     http,
-    transfer::{Failure, Note, Phase, StoreOp, TlsFault, Trouble},
+    transfer::{Failure, Note, Phase, RangeFault, StoreOp, TlsFault, Trouble},
 };
 
 /// The public error of a failed transfer: one line that names the URL, what went wrong, the range
@@ -70,7 +70,8 @@ fn kind(failure: &Failure) -> ErrorKind {
         Failure::Http(http::Error::BadField(_)) => ErrorKind::Usage,
         Failure::Http(_) => ErrorKind::Protocol,
         Failure::Status { status, .. } => ErrorKind::Status(*status),
-        Failure::Range(_) | Failure::Unpinned => ErrorKind::Range,
+        Failure::Range(RangeFault::Ignored) | Failure::Unpinned => ErrorKind::Range,
+        Failure::Range(_) => ErrorKind::Protocol,
         Failure::Changed(_) => ErrorKind::Changed,
         Failure::TooLarge { .. } => ErrorKind::TooLarge,
         Failure::Store { .. } => ErrorKind::Write,
@@ -139,6 +140,7 @@ pub(crate) fn note(note: &Note) -> Option<Event> {
         Note::Unverified => Event::Warning(
             "the server gave no length: the end of the object could not be verified".to_owned(),
         ),
+        Note::Replaced => Event::Note("a slow connection was replaced".to_owned()),
         // `Event::Discovered` holds the bytes.
         Note::Resumed { .. } => return None,
     })

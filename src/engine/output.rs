@@ -83,6 +83,13 @@ pub(crate) fn ready(
 }
 
 impl Ready {
+    /// The download does not start: leaves things as they were found.
+    pub(crate) fn abandon(self) {
+        if let Output::File(store) = self.output {
+            store.abandon(true);
+        }
+    }
+
     fn of(output: Output) -> Self {
         Self { output, held: None, have: RangeSet::new(), notes: Vec::new() }
     }
@@ -98,7 +105,10 @@ fn in_directory(
         let (directory, url, resume) = (directory.to_owned(), url.clone(), options.resume);
         return Ok(Ready::of(Output::Named { directory, url, resume }));
     }
-    file(directory.join(name::from_url(url)), false, url, options, wants)
+    let name = name::from_url(url);
+    let here = directory == Path::new(".");
+    let target = if here { PathBuf::from(name) } else { directory.join(name) };
+    file(target, false, url, options, wants)
 }
 
 fn file(

@@ -240,7 +240,8 @@ impl Seat {
                 connections: view.planned,
             });
         }
-        if self.shown.activity.as_ref() != Some(&view.activity) {
+        let over = view.activity == Activity::Done;
+        if !over && self.shown.activity.as_ref() != Some(&view.activity) {
             self.shown.activity = Some(view.activity.clone());
             events.push(Event::Phase(self.phase(&view.activity, now)));
         }

@@ -114,7 +114,7 @@ impl Fleet {
             }
             ConnEvent::Head { .. } | ConnEvent::Shrunk { .. } | ConnEvent::Wrote { .. } => {}
         }
-        let Some(event) = wire.to_owner(event) else { return };
+        let Some(event) = wire.translate(event) else { return };
         if dead {
             self.forget(conn);
         }
@@ -352,7 +352,7 @@ impl Wire {
     }
 
     /// The event in the owner's numbers; `None` if it is about an attempt that is over.
-    fn to_owner(&mut self, event: ConnEvent) -> Option<ConnEvent> {
+    fn translate(&mut self, event: ConnEvent) -> Option<ConnEvent> {
         let (global, local) = match (&event, self.attempt) {
             (ConnEvent::Opened { .. } | ConnEvent::Failed { .. }, _) => return Some(event),
             (_, Some(numbers)) => numbers,

@@ -113,11 +113,8 @@ impl Validators {
     pub fn same_version(&self, other: &Self) -> bool {
         if let Some(ours) = &self.etag {
             match &other.etag {
-                Some(theirs) if ours.opaque == theirs.opaque => {
-                    if !ours.weak && !theirs.weak {
-                        return true;
-                    }
-                }
+                Some(theirs) if ours == theirs && !ours.weak => return true,
+                Some(theirs) if ours == theirs => {}
                 _ => return false,
             }
         }

@@ -167,7 +167,7 @@ impl Connection<'_> {
             log(&Access {
                 peer: self.peer,
                 method: request.map_or("-", |request| request.method.name()),
-                target: request.map_or(line.trim_ascii(), |request| request.target.as_str()),
+                target: request.map_or_else(|| line.trim_ascii(), |request| &request.target),
                 range: request.and_then(|request| request.range.as_deref()),
                 status: answer.status,
                 body_bytes: sent,

@@ -5,6 +5,7 @@
 //! ([`Answer::new`] holds a [`Request`] against [`Metadata`]); the rest is a loop around it.
 
 mod answer;
+mod certificate;
 mod condition;
 mod connection;
 mod date;
@@ -31,6 +32,7 @@ use std::{
 };
 
 pub use answer::{Answer, Body, Metadata};
+pub use certificate::Certificate;
 pub use condition::Version;
 pub use range_spec::RangeSpec;
 pub use request::{Method, Refusal, Request};
@@ -40,6 +42,9 @@ use rustix::{
     io::Errno,
 };
 pub use synthetic::Synthetic;
+
+use self::stream::Stream;
+use crate::wire::Acceptor;
 
 /// A server that is bound to its address and not serving yet.
 pub struct Origin {
@@ -65,6 +70,8 @@ pub struct OriginOptions {
     /// How long a connection may be silent before, and how long it may take to send, a request;
     /// and how long it may accept nothing of a response.
     pub idle_timeout: Duration,
+    /// Speak TLS, with this certificate.
+    pub tls: Option<Certificate>,
     /// Called after every response, on the connection's thread.
     pub log: Option<Arc<Log>>,
 }
@@ -113,12 +120,14 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// The address cannot be bound, or the directory cannot be opened.
+    /// The address cannot be bound, the directory cannot be opened, or the certificate cannot be
+    /// used (`InvalidInput`).
     pub fn bind(address: SocketAddr, content: Content, options: OriginOptions) -> io::Result<Self> {
         let served = match content {
             Content::Directory(path) => Served::Tree(directory::Tree::open(&path)?),
             Content::Synthetic(object) => Served::Synthetic(object),
         };
+        let acceptor = options.tls.as_ref().map(Certificate::acceptor).transpose()?;
         let listener = TcpListener::bind(address)?;
         // Waiting is poll(2)'s; a connection that is gone again must not block accept(2).
         listener.set_nonblocking(true)?;
@@ -126,6 +135,7 @@ impl Origin {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Shared {
             served,
+            acceptor,
             options,
             counters: Counters::default(),
             stop: AtomicBool::new(false),
@@ -173,6 +183,12 @@ impl Running {
         self.address
     }
 
+    /// The certificate that it shows.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.shared.options.tls.as_ref()
+    }
+
     /// What was served so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -209,7 +225,7 @@ impl Drop for Running {
 
 impl Default for OriginOptions {
     fn default() -> Self {
-        Self { connections_max: 512, idle_timeout: Duration::from_secs(60), log: None }
+        Self { connections_max: 512, idle_timeout: Duration::from_secs(60), tls: None, log: None }
     }
 }
 
@@ -244,6 +260,7 @@ impl Counters {
 /// What all connections share.
 struct Shared {
     served: Served,
+    acceptor: Option<Acceptor>,
     options: OriginOptions,
     counters: Counters,
     stop: AtomicBool,
@@ -338,9 +355,18 @@ fn admit(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     // Without a thread the closure is dropped, and the connection and its registration with it.
     let _ = thread::Builder::new().name(format!("origin-{number}")).stack_size(STACK).spawn(
         move || {
-            connection::serve(stream::Stream::Plain(socket), peer, &registration.shared);
+            // A certificate that worked once does not fail later.
+            let Ok(stream) = wrap(socket, &registration.shared) else { return };
+            connection::serve(stream, peer, &registration.shared);
         },
     );
+}
+
+fn wrap(socket: TcpStream, shared: &Shared) -> Result<Stream, crate::wire::Error> {
+    match &shared.acceptor {
+        None => Ok(Stream::Plain(socket)),
+        Some(acceptor) => Ok(Stream::Tls(Box::new(acceptor.accept(socket)?))),
+    }
 }
 
 /// Sets a socket up and returns a second handle on it.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     net::{Shutdown, TcpStream},
     ops::Range,
     os::unix::fs::FileExt,
@@ -16,21 +16,27 @@ use rustix::{
 };
 
 use super::synthetic::{BLOCK, Synthetic, blocks};
+use crate::wire::Accepted;
 
-/// A connection's stream. (A TLS server's is the other kind that may stand here.)
+/// A connection's stream.
 pub(super) enum Stream {
     /// Plain TCP.
     Plain(TcpStream),
+    /// TLS over it.
+    Tls(Box<Accepted<TcpStream>>),
 }
 
 impl Stream {
     /// Receives what is there, waiting at most `wait` for it. Zero is the end.
     pub(super) fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
-        let Self::Plain(socket) = self;
         // A limit of zero would mean none (socket(7), SO_RCVTIMEO).
-        socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+        self.socket().set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
         loop {
-            match socket.read(buffer) {
+            let read = match self {
+                Self::Plain(socket) => socket.read(buffer),
+                Self::Tls(stream) => stream.read(buffer),
+            };
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
             }
@@ -40,7 +46,13 @@ impl Stream {
     /// Sends all of `bytes`. With `more`, the kernel may hold a last short segment back until what
     /// follows is there to fill it (send(2), MSG_MORE).
     pub(super) fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<()> {
-        let Self::Plain(socket) = self;
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => {
+                stream.write_all(bytes)?;
+                return if more { Ok(()) } else { stream.flush() };
+            }
+        };
         let flags = if more { SendFlags::MORE } else { SendFlags::empty() };
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -66,7 +78,7 @@ impl Stream {
         range: Range<u64>,
         mut sent: impl FnMut(u64),
     ) -> io::Result<()> {
-        let Self::Plain(socket) = self;
+        let Self::Plain(socket) = self else { return self.copy_file(file, range, sent) };
         let mut offset = range.start;
         while offset < range.end {
             let count = usize::try_from(range.end - offset).unwrap_or(SEND_MAX).min(SEND_MAX);
@@ -105,8 +117,10 @@ impl Stream {
     /// little for the peer to be done. Closing a socket with unread bytes in it would reset it and
     /// take back an error message that is still on its way.
     pub(super) fn close(mut self) {
-        let Self::Plain(socket) = &self;
-        if socket.shutdown(Shutdown::Write).is_err() {
+        if let Self::Tls(stream) = &mut self {
+            let _ = stream.finish();
+        }
+        if self.socket().shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut sink = [0; 4096];
@@ -115,6 +129,13 @@ impl Stream {
                 Ok(read) if read > 0 => {}
                 _ => return,
             }
+        }
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
         }
     }
 
@@ -138,4 +159,4 @@ impl Stream {
 /// The most that one call of sendfile(2) is asked for, so that counters move.
 const SEND_MAX: usize = 16 * 1024 * 1024;
 const LINGER: Duration = Duration::from_millis(200);
-const LINGER_READS: usize = 32;
+const LINGER_READS: usize = 256;

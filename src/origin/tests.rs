@@ -191,10 +191,30 @@ fn too_many_connections_are_turned_away() {
 }
 
 #[test]
-fn stopping_ends_idle_connections_at_once_and_stalled_ones_soon() {
-    let running = start(Content::Synthetic(Synthetic::new(1 << 40, 1)), OriginOptions::default());
+fn stopping_ends_idle_connections_at_once() {
+    let running = synthetic();
     let mut idle = Client::new(&running);
     assert_eq!(idle.get("/", "Range: bytes=0-9\r\n").status(), 206);
+    let began = Instant::now();
+    running.stop().expect("stopped");
+    assert!(began.elapsed() < GRACE, "nothing was on its way that was worth waiting for");
+    assert!(idle.is_closed());
+}
+
+#[test]
+fn an_error_arrives_though_the_body_was_not_read() {
+    let running = synthetic();
+    let mut client = Client::new(&running);
+    client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 300000\r\n\r\n");
+    client.send(&"x".repeat(300_000));
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(client.reply(true).status(), 405);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn stopping_cuts_stalled_responses_soon() {
+    let running = start(Content::Synthetic(Synthetic::new(1 << 40, 1)), OriginOptions::default());
     let began = Instant::now();
     let mut stalled = Client::new(&running);
     stalled.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -202,7 +222,6 @@ fn stopping_ends_idle_connections_at_once_and_stalled_ones_soon() {
     let address = running.local_addr();
     running.stop().expect("stopped");
     assert!(began.elapsed() < Duration::from_secs(5));
-    assert!(idle.is_closed());
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
 }
 

@@ -5,11 +5,13 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    Accept, Attempt, Command, Conn, Failure, Note, OPEN_END, Object, Pin, Policy, Stage, Store,
-    Transfer,
+    Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Object, Pin, Policy,
+    Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
+    expiry,
     plan::{self, Piece},
     probe::{self, Question, Ruling, Version},
+    ramp::Ramp,
     recover::Lost,
     verify,
     work::{Blame, Work},
@@ -129,6 +131,7 @@ impl Transfer {
             leased: false,
             blame: Blame::default(),
             sent: self.now,
+            moved: self.now,
             shrink: Shrink::No,
         }
     }
@@ -253,6 +256,10 @@ impl Transfer {
         }
         self.lies = 0;
         self.planned = plan::connections(&self.policy, self.work.left());
+        self.ramp = match self.policy.connections {
+            Connections::Auto { .. } => Ramp::new(self.now),
+            Connections::Exactly(_) => Ramp::none(),
+        };
         self.object = Some(Object { ranged: true, ..object });
         self.take_body(conn, range);
         if self.store == Store::Ready {
@@ -313,6 +320,8 @@ impl Transfer {
             return self.fail(Failure::Unpinned, None, 0);
         }
         if self.work.done_bytes() > 0 {
+            // Asking for the rest again would lead here again, for ever.
+            self.from_zero = self.from_zero.saturating_add(1);
             let why = "the server does not send the rest alone".to_owned();
             self.note(Note::FreshStart(why));
         }
@@ -365,6 +374,7 @@ impl Transfer {
                 && job.role == Role::Wait
             {
                 job.role = if ranged { Role::Part } else { Role::Stream };
+                job.moved = self.now;
                 self.facts.fetched = true;
                 self.commands.push_back(Command::Receive {
                     conn: *conn,
@@ -391,11 +401,15 @@ impl Transfer {
             self.facts.disposition = head.one("content-disposition").map(<[u8]>::to_vec);
         }
         let url = self.chain.current().clone();
+        let validators = head.map(Head::validators).unwrap_or_default();
+        let moved = validators.date.filter(|_| url != self.original);
+        let lifetime = moved.and_then(|date| expiry::lifetime(&url, date));
         Object {
             origin: Origin::of(&url),
             url,
             trusted: self.chain.trusted(),
-            validators: head.map(Head::validators).unwrap_or_default(),
+            validators,
+            expires: lifetime.map(|left| self.now.saturating_add(left)),
             ranged: false,
             coded: false,
         }

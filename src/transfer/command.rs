@@ -226,4 +226,6 @@ pub enum Note {
     FreshStart(String),
     /// The end of the body could not be verified by a length.
     Unverified,
+    /// A connection that lagged far behind the others was closed; another takes over its rest.
+    Replaced,
 }

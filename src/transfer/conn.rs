@@ -54,6 +54,8 @@ pub(super) struct Job {
     pub(super) blame: Blame,
     /// When it was sent.
     pub(super) sent: Duration,
+    /// When bytes were written last, or it was sent.
+    pub(super) moved: Duration,
     /// Whether its span can be, or is being, shortened.
     pub(super) shrink: Shrink,
 }

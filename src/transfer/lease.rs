@@ -1,6 +1,6 @@
 //! Hands out what is missing: in file order, to whichever connection is free.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use super::{
     Accept, Attempt, Command, Conn, Expect, Pin, Stage, Store, Transfer,
@@ -34,13 +34,18 @@ impl Transfer {
         if self.hold.is_some() {
             return;
         }
+        if self.is_expired() && self.work.has_due(self.now) {
+            self.resolve_again(None);
+            return self.ask();
+        }
+        self.replace_laggards();
         self.feed_idle();
         self.open_more();
     }
 
     /// The most connections that may be at work.
     fn limit(&self) -> usize {
-        self.planned.min(self.allowance).min(self.crowd.limit())
+        self.planned.min(self.ramp.limit()).min(self.allowance).min(self.crowd.limit())
     }
 
     fn feed_idle(&mut self) {
@@ -59,12 +64,12 @@ impl Transfer {
             } else if splits > 0 {
                 splits -= 1;
             } else {
-                self.split();
+                self.split(conn);
             }
         }
     }
 
-    fn parts(&self) -> impl Iterator<Item = (Conn, &Job)> {
+    pub(super) fn parts(&self) -> impl Iterator<Item = (Conn, &Job)> {
         let jobs = self.links.iter().filter_map(|(conn, link)| Some((*conn, link.job()?)));
         jobs.filter(|(_, job)| job.is_part())
     }
@@ -108,7 +113,7 @@ impl Transfer {
             return;
         }
         let pieces = if self.work.has_due(self.now) { self.pieces() } else { 0 };
-        let splits = self.parts().filter(|(_, job)| self.is_splittable(job)).count();
+        let splits = self.parts().filter(|(conn, job)| self.is_splittable(*conn, job)).count();
         let wanted = pieces.saturating_add(splits).saturating_sub(coming);
         for _ in 0..wanted.min(room) {
             self.open(url.clone());
@@ -127,19 +132,41 @@ impl Transfer {
         }
     }
 
-    /// Takes half of the largest running span for a connection that has nothing to do.
-    fn split(&mut self) {
-        let largest = self.parts().filter(|(_, job)| self.is_splittable(job));
-        let Some((conn, job)) = largest.max_by_key(|(_, job)| job.owes()) else { return };
-        let (attempt, end) = (job.attempt, job.at + job.owes() / 2);
+    /// Takes a share of the span that would be finished last, for a connection that has nothing to
+    /// do: as much as makes both end together.
+    fn split(&mut self, idle: Conn) {
+        let last = self.parts().filter(|(conn, job)| self.is_splittable(*conn, job));
+        let last = last.max_by_key(|(conn, job)| self.time_left(*conn, job));
+        let Some((conn, job)) = last else { return };
+        let (attempt, end) = (job.attempt, job.span.end - self.share(conn, job, Some(idle)));
         if let Some(job) = self.links.get_mut(&conn).and_then(|l| l.attempt_mut(attempt)) {
             job.shrink = Shrink::Pending;
         }
         self.commands.push_back(Command::Shrink { conn, attempt, end });
     }
 
-    fn is_splittable(&self, job: &Job) -> bool {
-        job.shrink == Shrink::No && job.owes() / 2 >= self.policy.min_split.max(1)
+    /// Whether a part of a running span is worth a connection of its own: long enough, or so slow
+    /// that another connection would be done with it much sooner.
+    fn is_splittable(&self, conn: Conn, job: &Job) -> bool {
+        if job.shrink != Shrink::No || job.role != Role::Part {
+            return false;
+        }
+        let share = self.share(conn, job, None);
+        let slow = self.time_left(conn, job) > SLOW && share >= SHARE_MIN;
+        share >= self.policy.min_split.max(1) || slow && self.policy.min_split <= job.owes()
+    }
+
+    /// The part of what a job owes that another connection should take.
+    fn share(&self, conn: Conn, job: &Job, other: Option<Conn>) -> u64 {
+        let own = self.rate_of(conn, job);
+        let other = other.and_then(|other| self.links.get(&other)?.pace.rate()).or(self.typical());
+        match (own, other) {
+            (Some(own), Some(other)) => {
+                let part = u128::from(job.owes()) * u128::from(other);
+                u64::try_from(part / (u128::from(own) + u128::from(other)).max(1)).unwrap_or(0)
+            }
+            _ => job.owes() / 2,
+        }
     }
 
     /// The tail of a span was given up: it is nobody's.
@@ -176,7 +203,8 @@ impl Transfer {
     pub(super) fn can_rejoin(&self) -> bool {
         let guarded = |validators: &Validators| self.policy.digest || validators.strong().is_some();
         let some = self.work.frontier() > 0;
-        some && self.object.as_ref().is_some_and(|o| !o.coded && guarded(&o.validators))
+        some && self.from_zero == 0
+            && self.object.as_ref().is_some_and(|o| !o.coded && guarded(&o.validators))
     }
 
     fn publish(&mut self) {
@@ -187,3 +215,9 @@ impl Transfer {
         self.commands.push_back(Command::Publish { total });
     }
 }
+
+/// A span that takes longer is split even if the parts are short.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// But not shorter than this.
+const SHARE_MIN: u64 = 128 << 10;

@@ -34,6 +34,7 @@ mod ask;
 mod command;
 mod conn;
 mod crowd;
+mod expiry;
 mod failure;
 mod lease;
 mod pace;
@@ -41,8 +42,10 @@ mod plan;
 mod policy;
 mod probe;
 mod progress;
+mod ramp;
 mod recover;
 mod retry;
+mod tail;
 mod verify;
 mod view;
 mod work;
@@ -67,6 +70,7 @@ use conn::{Link, Role, State};
 use crowd::Crowd;
 use pace::Pace;
 use probe::Question;
+use ramp::Ramp;
 use retry::Budget;
 use work::Work;
 
@@ -101,6 +105,7 @@ pub struct Transfer {
     allowance: usize,
     planned: usize,
     crowd: Crowd,
+    ramp: Ramp,
     avoid: Option<IpAddr>,
     /// The pace of connections that serve one request each, their making included.
     once: Pace,
@@ -108,6 +113,7 @@ pub struct Transfer {
     budget: Budget,
     hold: Option<Hold>,
     stale: u32,
+    replaced: u64,
     lies: u32,
     from_zero: u32,
     restarted: bool,
@@ -149,6 +155,8 @@ struct Object {
     validators: Validators,
     /// Ranges can be asked for.
     ranged: bool,
+    /// When the URL stops working, if it says so and was not the user's own.
+    expires: Option<Duration>,
     /// The content is coded: the bytes of one answer are not those of another.
     coded: bool,
 }
@@ -204,11 +212,13 @@ impl Transfer {
             allowance: usize::MAX,
             planned: 1,
             crowd: Crowd::default(),
+            ramp: Ramp::none(),
             avoid: None,
             once: Pace::default(),
             budget: Budget::new(&policy, now),
             hold: None,
             stale: 0,
+            replaced: 0,
             lies: 0,
             from_zero: 0,
             restarted: false,
@@ -250,7 +260,8 @@ impl Transfer {
             let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
             let due = self.work.next_due(self.now);
             let crowd = self.crowd.next_timeout().filter(later);
-            [hold, due, crowd].into_iter().flatten().min()
+            let ramp = self.ramp.next_timeout().filter(later);
+            [hold, due, crowd, ramp, self.next_laggard()].into_iter().flatten().min()
         } else {
             None
         };
@@ -266,6 +277,7 @@ impl Transfer {
             self.fail(Failure::Timeout { phase: Phase::Transfer, limit }, None, 0);
         }
         self.crowd.handle_timeout(self.now, self.planned);
+        self.ramp.handle_timeout(self.now, self.work.done_bytes(), self.planned);
         self.pump();
     }
 
@@ -287,7 +299,7 @@ impl Transfer {
             resumed: self.facts.resumed,
             connections: self.open_connections(),
             connections_max: self.facts.connections_max,
-            planned: self.planned,
+            planned: self.planned.min(self.ramp.limit()),
             requests: self.facts.requests,
             retries: self.facts.retries,
             route: match &self.object {

@@ -9,9 +9,9 @@ use super::plan::bytes_in;
 pub(super) struct Pace {
     /// Bytes per second once bytes flow, a moving average.
     rate: Option<u64>,
-    /// From a request to its first byte: the smaller of the last two, because a busy server or
+    /// From a request to its first byte: the smallest of the last few, because a busy server or
     /// client lengthens it and nothing shortens it.
-    round_trip: [Option<Duration>; 2],
+    round_trip: [Option<Duration>; 8],
     /// The length of the last lease.
     part: u64,
 }
@@ -20,7 +20,8 @@ impl Pace {
     /// `bytes` came in `flowing`, the first of them `first_byte` after the request.
     pub(super) fn measure(&mut self, bytes: u64, flowing: Duration, first_byte: Option<Duration>) {
         if let Some(first) = first_byte {
-            self.round_trip = [Some(first), self.round_trip[0]];
+            self.round_trip.rotate_right(1);
+            self.round_trip[0] = Some(first);
         }
         let nanos = flowing.as_nanos();
         if bytes == 0 || nanos == 0 {
@@ -29,6 +30,11 @@ impl Pace {
         let now = u128::from(bytes).saturating_mul(1_000_000_000) / nanos;
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         self.rate = Some(self.rate.map_or(now, |rate| rate / 2 + now / 2).max(1));
+    }
+
+    /// Bytes per second, if anything was measured.
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.rate
     }
 
     /// The time from a request to its first byte, if anything was measured.

@@ -53,7 +53,7 @@ impl Version {
         match self {
             Self::Any => true,
             Self::Strong(strong) => head.validators().strong() == Some(strong),
-            Self::Same(validators) => validators.same_version(&head.validators()),
+            Self::Same(validators) => verify::same_version(validators, head),
         }
     }
 }
@@ -221,3 +221,6 @@ fn confirm(strong: &str, total: u64, head: &Head) -> Ruling {
         _ => Ruling::Fail(verify::status(head)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,7 @@ impl Transfer {
             return self.fail(Failure::Internal("bytes were written outside of a lease"), None, 0);
         }
         job.at = range.end;
+        job.moved = self.now;
         self.work.wrote(range.clone());
         self.budget.progress();
         self.stale = 0;

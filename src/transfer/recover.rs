@@ -70,9 +70,9 @@ impl Transfer {
             return;
         }
         match verdict {
-            Verdict::Fatal if self.may_resolve_again(&lost) => self.resolve_again(&lost),
+            Verdict::Fatal if self.may_resolve_again(&lost) => self.resolve_again(Some(&lost)),
             Verdict::Fatal => self.give_up(lost),
-            Verdict::Restart if self.policy.restart_on_change && !self.restarted => self.restart(),
+            Verdict::Restart if self.may_restart() => self.restart(),
             Verdict::Restart => self.give_up(lost),
             Verdict::RetryFree if self.stale < STALE_MAX => self.stale += 1,
             Verdict::RetryFree | Verdict::Retry if self.is_surplus(&lost) => self.fewer(None),
@@ -81,6 +81,13 @@ impl Transfer {
             Verdict::RetryLater { after } => self.later(lost, after),
             Verdict::RetryFew => self.lied_to(lost),
         }
+    }
+
+    /// Once, when the user allows it; and once when it is what an earlier run left that is of another
+    /// version: a stale part file is no failure, least of all one that repeats for ever.
+    fn may_restart(&self) -> bool {
+        let stale_part = self.object.is_none() && self.held.is_some();
+        !self.restarted && (self.policy.restart_on_change || stale_part)
     }
 
     fn verdict(&self, failure: &Failure) -> Verdict {
@@ -207,12 +214,26 @@ impl Transfer {
         let moved = matches!(status, 301 | 302 | 303 | 307 | 308);
         let expired = matches!(status, 401 | 403 | 404 | 410) && object.url != self.original;
         let done = self.work.done_bytes();
-        let news = self.resolved.is_none_or(|last| lost.sent < last.at || done > last.done);
-        lost.part && (moved || expired) && news
+        lost.part && (moved || expired) && self.may_resolve(lost.sent)
     }
 
-    fn resolve_again(&mut self, lost: &Lost) {
-        let before = self.resolved.is_some_and(|last| lost.sent < last.at);
+    /// Whether the original URL was not asked again since, or bytes came of it.
+    fn may_resolve(&self, sent: Duration) -> bool {
+        let done = self.work.done_bytes();
+        self.resolved.is_none_or(|last| sent < last.at || done > last.done)
+    }
+
+    /// Whether the URL said that it would not work any more by now, and the original may.
+    pub(super) fn is_expired(&self) -> bool {
+        let expires = self.object.as_ref().and_then(|object| object.expires);
+        expires.is_some_and(|at| at <= self.now) && self.may_resolve(self.now)
+    }
+
+    /// Asks the original URL where the object is now. Requests that failed because of the old place
+    /// meanwhile have done so once for all.
+    pub(super) fn resolve_again(&mut self, lost: Option<&Lost>) {
+        let sent = lost.map_or(self.now, |lost| lost.sent);
+        let before = self.resolved.is_some_and(|last| sent < last.at);
         if before || self.stage != Stage::Moving {
             return;
         }
@@ -221,9 +242,11 @@ impl Transfer {
         self.question = Question::Rest { version, over: false };
         self.chain = self.fresh_chain();
         self.resolved = Some(Resolved { at: self.now, done: self.work.done_bytes() });
-        self.facts.retries += 1;
-        let delay = Duration::ZERO;
-        self.note(Note::Retrying { failure: lost.failure.clone(), delay, failures: 1 });
+        if let Some(lost) = lost {
+            self.facts.retries += 1;
+            let (failure, delay) = (lost.failure.clone(), Duration::ZERO);
+            self.note(Note::Retrying { failure, delay, failures: 1 });
+        }
         self.stage = Stage::Asking;
     }
 

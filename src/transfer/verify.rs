@@ -50,7 +50,7 @@ impl Expect {
         if total != self.total {
             return Err(Failure::Changed(ChangedHow::Length { was: self.total, is: total }));
         }
-        if !self.validators.same_version(&head.validators()) {
+        if !same_version(&self.validators, head) {
             return Err(Failure::Changed(ChangedHow::Validator));
         }
         Ok(range)
@@ -59,7 +59,7 @@ impl Expect {
     /// A 200 whose version is still the same means that the range was ignored, perhaps by one
     /// replica of many; anything else in its place is another version.
     fn whole_instead(&self, head: &Head) -> Failure {
-        let same = self.validators.same_version(&head.validators());
+        let same = same_version(&self.validators, head);
         let named = self.validators.etag.is_some() || self.validators.last_modified.is_some();
         match head.content_length() {
             Some(is) if is != self.total && !head.content_coded() => {
@@ -93,17 +93,55 @@ pub(super) fn part(head: &Head) -> Result<(Range<u64>, u64), Failure> {
     }
 }
 
+/// Whether an answer is of the version that `pin` names. Where a date is all that ties ranges
+/// together it must be there: leaving it out is allowed (RFC 9110 section 15.3.7), but proves nothing.
+pub(super) fn same_version(pin: &Validators, head: &Head) -> bool {
+    let validators = head.validators();
+    let by_date = pin.etag.is_none() && pin.strong().is_some();
+    pin.same_version(&validators) && (!by_date || validators.last_modified.is_some())
+}
+
 /// The status of a head as a failure.
 pub(super) fn status(head: &Head) -> Failure {
     Failure::Status {
         status: head.status,
         reason: escape(&head.reason, REASON_MAX),
-        retry_after: head.retry_after_seconds(),
+        retry_after: head.retry_after_seconds().or_else(|| rate_limit(head)),
     }
 }
+
+/// Seconds until a rate limit is lifted, where an answer says that it is one: `RateLimit-Reset` and
+/// its unregistered kin (a value as large as a Unix time is taken relative to `Date`), or the `t` of
+/// a structured `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
+fn rate_limit(head: &Head) -> Option<u64> {
+    if !matches!(head.status, 429 | 503) {
+        return None;
+    }
+    let number = |value: &[u8]| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok();
+    if let Some(reset) = ["ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset"]
+        .iter()
+        .find_map(|name| number(head.one(name)?))
+    {
+        if reset < UNIX_TIMES {
+            return Some(reset);
+        }
+        let date = u64::try_from(head.validators().date?.0).ok()?;
+        return Some(reset.saturating_sub(date));
+    }
+    let limit = head.one("ratelimit")?;
+    limit
+        .split(|byte| *byte == b';')
+        .find_map(|item| number(item.trim_ascii().strip_prefix(b"t=")?))
+}
+
+/// From here on a number of seconds is a moment: 2001.
+const UNIX_TIMES: u64 = 1_000_000_000;
 
 /// The largest complete length that is believed: what a file offset can name (`off_t`).
 pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;
 
 /// Characters of a reason phrase that are kept.
 const REASON_MAX: usize = 120;
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,10 @@ impl Roots {
     pub(crate) fn add_pem(&mut self, pem: &[u8]) -> usize {
         let mut added = 0;
         for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
-            if self.store.add(certificate.clone()).is_ok() {
+            // A bundle and a directory often hold the same ones.
+            if self.named.contains(certificate.as_ref()) {
+                added += 1;
+            } else if self.store.add(certificate.clone()).is_ok() {
                 self.named.insert(certificate.to_vec());
                 added += 1;
             }
@@ -126,8 +129,8 @@ impl Roots {
 /// A certificate chain and its private key.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
@@ -146,7 +149,7 @@ impl Identity {
     }
 }
 
-fn unusable(error: rustls::Error) -> Error {
+pub(super) fn unusable(error: rustls::Error) -> Error {
     let words = match error {
         rustls::Error::InconsistentKeys(_) => "certificate and key do not belong together".into(),
         other => other.to_string().to_lowercase(),
@@ -156,7 +159,7 @@ fn unusable(error: rustls::Error) -> Error {
 
 /// AES before ChaCha20 where the CPU has AES, the cheaper key size first; the reverse where not.
 /// Key exchange is post-quantum by default, by a feature of rustls.
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     use aws_lc_rs::cipher_suite as suite;
     let aes = [
         suite::TLS13_AES_128_GCM_SHA256,

@@ -65,6 +65,13 @@ fn certificate(why: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "the certificate is not for servers".to_owned()
         }
+        CertificateError::Other(other)
+            if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+        {
+            "the server shows an authority's certificate as its own, self-signed perhaps, and it \
+             is not trusted here"
+                .to_owned()
+        }
         CertificateError::Other(other) => format!("the certificate is refused: {}", other.0),
         other => format!("the certificate is refused: {}", other.to_string().to_lowercase()),
     }

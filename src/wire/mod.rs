@@ -10,6 +10,7 @@ mod client;
 mod der;
 mod explain;
 mod handshake;
+mod server;
 mod session;
 mod verify;
 
@@ -17,7 +18,8 @@ use std::fmt;
 
 pub(crate) use client::{Client, Identity, Roots, Setup, Trust};
 pub(crate) use handshake::{Handshake, Progress};
-pub(crate) use session::{HEADROOM, OpenedRecords, Session};
+pub(crate) use server::{Accepted, Acceptor};
+pub(crate) use session::{HEADROOM, OpenedRecords, Session, record_lacks};
 
 /// What kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

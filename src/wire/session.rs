@@ -234,6 +234,18 @@ impl fmt::Debug for Session {
     }
 }
 
+/// How many octets are missing at the end of `cipher` until its one record is whole; none when
+/// there is nothing or more than that (RFC 8446 section 5.1).
+pub(crate) fn record_lacks(cipher: &[u8]) -> usize {
+    match cipher {
+        [] => 0,
+        [_, _, _, high, low, after @ ..] => {
+            usize::from(u16::from_be_bytes([*high, *low])).saturating_sub(after.len())
+        }
+        short => HEADER - short.len(),
+    }
+}
+
 fn encrypt<D>(
     traffic: &mut WriteTraffic<'_, D>,
     plain: &[u8],
@@ -255,6 +267,9 @@ fn encrypt<D>(
         }
     }
 }
+
+/// A record's type, version and length.
+const HEADER: usize = 5;
 
 /// What one record adds to its plaintext, in any cipher suite.
 const ROOM_FOR_ONE: usize = 64;

@@ -425,7 +425,9 @@ fn a_self_signed_certificate_is_believed_where_it_is_named() {
     let future = self_signed(|p| p.not_before = date_time_ymd(4001, 1, 1));
     assert!(refusal(&naming(&future), "a.test", &future).1.contains("not valid before"));
     let other = self_signed(|_| {});
-    assert_eq!(refusal(&naming(&leaf), "a.test", &other).0, Fault::Certificate);
+    let (fault, reason) = refusal(&naming(&leaf), "a.test", &other);
+    assert_eq!(fault, Fault::Certificate);
+    assert!(reason.contains("self-signed"), "{reason}");
 }
 
 #[test]
@@ -519,4 +521,13 @@ fn data_before_any_request_is_refused() {
         // The server kept it back until our Finished.
         Ok(done) => assert!(done),
     }
+}
+
+#[test]
+fn a_record_says_what_it_lacks() {
+    assert_eq!(record_lacks(b""), 0);
+    assert_eq!(record_lacks(b"\x17\x03\x03"), 2);
+    assert_eq!(record_lacks(b"\x17\x03\x03\x01\x02"), 258);
+    assert_eq!(record_lacks(b"\x17\x03\x03\x00\x02a"), 1);
+    assert_eq!(record_lacks(b"\x17\x03\x03\x00\x02abc"), 0);
 }

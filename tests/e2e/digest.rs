@@ -97,7 +97,7 @@ e2e_test!(a_digest_is_printed, |t| {
     let object = Object::random(120, 2 * MIB);
     let origin = Origin::of(&object).start();
     for connections in ["-j1", "-j4"] {
-        let args = [connections, "--print-digest", "sha256", "-o", "object.bin", &origin.url()];
+        let args = [connections, "--print-digest=sha256", "-o", "object.bin", &origin.url()];
         let output = t.uget(args).run();
         t.delivers(&output, "object.bin", &object);
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();

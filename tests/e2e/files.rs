@@ -107,11 +107,12 @@ e2e_test!(a_missing_directory_is_known_before_any_traffic, |t| {
     let object = Object::random(167, KIB);
     let origin = Origin::of(&object).start();
     for args in [["-o", "no/such/file"], ["-P", "no/such"], ["-o", "missing/"]] {
+        let before = origin.log().count();
         let output = t.uget(args).arg(origin.url()).run();
+        // Making it is right, too.
         if !output.status.success() {
             output.fails_with(&[2, 23]);
-            assert_eq!(origin.log().count(), 0, "{args:?}: a request was made");
-            t.holds_only(&output, &[]);
+            assert_eq!(origin.log().count(), before, "{args:?}: a request was made");
         }
     }
 });

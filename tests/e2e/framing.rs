@@ -226,6 +226,20 @@ e2e_test!(fs28_everything_ornate_at_once, |t| {
     assert!(origin.log().connections() <= 5, "chunked answers can be followed by others");
 });
 
+e2e_test!(whoever_breaks_http_is_not_asked_again, |t| {
+    for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello", "what?\r\n\r\n"] {
+        let origin = Origin::of(&Object::random(45, MIB))
+            .bend(|_, reply| {
+                reply.raw = Some(answer.as_bytes().to_vec());
+                reply.end = End::Fin;
+            })
+            .start();
+        let output = t.uget(["-j4", &origin.url()]).run();
+        t.refuses(&output, 8);
+        assert_eq!(origin.log().count(), 1, "{answer:?}");
+    }
+});
+
 e2e_test!(answers_cut_at_every_byte, |t| {
     let object = Object::random(41, 300);
     for framing in [Framing::Length, Framing::Chunked(Chunked { size: 7, ..Chunked::default() })] {
@@ -270,9 +284,9 @@ e2e_test!(text_from_the_server_cannot_drive_the_terminal, |t| {
         b"HTTP/1.1 404 \x1b]0;owned\x07\x1b[31mred\r\nContent-Length: 6\r\n\r\n\x1b[2Jhi"
             .as_slice(),
     );
-    for flag in ["-v", "--retries=0"] {
-        let output = t.uget([flag, &script.url()]).run();
-        t.refuses(&output, 22);
+    for flag in ["-v", "-q"] {
+        let output = t.uget([flag, "--retries", "0", &script.url()]).run();
+        t.refuses_with(&output, &[8, 22]);
     }
     let origin = Origin::of(&Object::from_bytes(*b"x"))
         .mode(Mode::Redirect(Redirect {

@@ -13,6 +13,7 @@ mod fallback;
 mod files;
 mod framing;
 mod happy;
+mod inherited;
 mod json;
 mod names;
 mod nginx;

@@ -310,12 +310,30 @@ impl Wire<'_> {
 fn close(mut stream: &TcpStream, end: End) {
     let mut sink = [0; 4096];
     match end {
-        End::Rst => drop(socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))),
+        End::Rst => {
+            await_sent(stream);
+            drop(socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)));
+        }
         End::Stall => while matches!(stream.read(&mut sink), Ok(1..)) {},
         End::Fin | End::KeepAlive => {
             drop(stream.shutdown(Shutdown::Write));
             drop(stream.set_read_timeout(Some(Duration::from_secs(2))));
             while matches!(stream.read(&mut sink), Ok(1..)) {}
         }
+    }
+}
+
+/// Waits until the other side's kernel has everything, two seconds at most: a reset throws away what
+/// is still queued here, and a test says to the byte what arrives before it.
+fn await_sent(stream: &TcpStream) {
+    use std::os::fd::AsRawFd as _;
+    for _ in 0..1000 {
+        let mut queued: libc::c_int = 0;
+        // SAFETY: TIOCOUTQ (tcp(7): SIOCOUTQ) writes one int, which lives here.
+        let asked = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut queued) };
+        if asked != 0 || queued == 0 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(2));
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Served {
     pub(super) url: String,
     pub(super) sha256: String,
     pub(super) in_memory: bool,
+    /// The certificate to trust, as PEM.
+    pub(super) certificate: Option<String>,
 }
 
 /// What the origin has used and served since its start.
@@ -76,11 +78,12 @@ impl Children {
         Ok(Self { news, sender, origin: None, control: None })
     }
 
-    /// Starts the origin with an object of `size` bytes.
-    pub(super) fn serve(&mut self, size: u64) -> Result<Served, Error> {
+    /// Starts the origin with an object of `size` bytes, over TLS if wanted.
+    pub(super) fn serve(&mut self, size: u64, tls: bool) -> Result<Served, Error> {
         let size = size.to_string();
         let mut child = myself()?
             .args(["serve", "--quiet", "--port", "0", "--controlled", "--synthetic", &size])
+            .args(tls.then_some("--tls"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -101,7 +104,7 @@ impl Children {
         match (text("url"), text("sha256")) {
             (Some(url), Some(sha256)) => {
                 let in_memory = hello["in_memory"].as_bool().unwrap_or(false);
-                Ok(Served { url, sha256, in_memory })
+                Ok(Served { url, sha256, in_memory, certificate: text("certificate") })
             }
             _ => Err(internal("the origin does not say what it serves")),
         }

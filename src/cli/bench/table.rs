@@ -9,6 +9,8 @@ use super::{super::text, Case};
 /// Everything that was measured.
 pub(super) struct Bench {
     pub(super) size: u64,
+    /// Over TLS.
+    pub(super) tls: bool,
     pub(super) directory: PathBuf,
     /// The origin's object lay in memory; else the origin computed it on the way.
     pub(super) in_memory: bool,
@@ -91,9 +93,10 @@ impl Bench {
     pub(super) fn table(&self) -> String {
         let gib = self.size as f64 / GIB;
         let mut table = format!(
-            "{} over loopback into {}; medians, best wall and largest RSS of {} runs\n\n\
+            "{} over {} on loopback into {}; medians, best wall, largest RSS; runs: {}\n\n\
              {:<15} {:>4} {:>6}  {:>7} {:>7} {:>8}  {:>10} {:>10} {:>8}  {}\n",
             text::bytes(self.size),
+            if self.tls { "https" } else { "http" },
             text::escape(&self.directory.to_string_lossy()),
             self.rows.first().map_or(0, |row| row.runs.len()),
             "engine",
@@ -146,6 +149,7 @@ impl Bench {
         json!({
             "schema": SCHEMA,
             "size": self.size,
+            "tls": self.tls,
             "directory": self.directory.to_string_lossy(),
             "object_in_memory": self.in_memory,
             "uring_refused": self.uring_refused,
@@ -211,6 +215,7 @@ mod tests {
         let auto = Case { engine: "auto", connections: 1, digest: true };
         Bench {
             size: 2 << 30,
+            tls: false,
             directory: PathBuf::from("/tmp/\u{1b}x"),
             in_memory: false,
             uring_refused: Some("permission denied".to_owned()),
@@ -224,7 +229,7 @@ mod tests {
     #[test]
     fn the_table() {
         expect_test::expect![[r#"
-            2.00 GiB over loopback into /tmp/\u{1b}x; medians, best wall and largest RSS of 3 runs
+            2.00 GiB over http on loopback into /tmp/\u{1b}x; medians, best wall, largest RSS; runs: 3
 
             engine          conn  check   wall s  best s    MiB/s  client CPU server CPU peak RSS  file
                                                                         s/GiB      s/GiB      MiB

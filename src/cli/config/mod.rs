@@ -141,20 +141,23 @@ fn one_url(urls: Vec<String>) -> Result<String, Error> {
 /// An absolute http or https URL.
 ///
 /// # Errors
-/// [`ErrorKind::BadUrl`], with what was probably meant. The text is not repeated where it may
-/// hold a password.
+/// [`ErrorKind::BadUrl`], with what was probably meant.
 fn http_url(text: &str) -> Result<Url, Error> {
     let bad = |what: String| Error::new(ErrorKind::BadUrl, what);
-    if !text.contains("://") {
-        let bare = text.split(['?', '#']).next().unwrap_or_default();
-        let plausible =
-            !bare.is_empty() && !bare.contains('@') && !bare.starts_with(['/', '.', '-']);
+    if matches!(text, "serve" | "bench") {
+        return Err(usage(format!("{text} goes before all flags"))
+            .with_hint(format!("uget {text} [OPTIONS]")));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
         let error = bad("the URL has no scheme".to_owned());
-        return Err(if plausible {
-            error.with_hint(format!("did you mean http://{bare}"))
-        } else {
-            error.with_hint("a URL looks like https://host/path")
+        return Err(match probably_meant(text) {
+            Some(url) => error.with_hint(format!("did you mean {url}")),
+            None => error,
         });
+    };
+    // The URL standard would skip these slashes and take the path's first segment for a host.
+    if rest.starts_with(['/', '\\']) && scheme.to_ascii_lowercase().starts_with("http") {
+        return Err(bad("unusable URL: no host".to_owned()));
     }
     let url = Url::parse(text).map_err(|why| bad(format!("unusable URL: {why}")))?;
     match url.scheme() {
@@ -162,6 +165,16 @@ fn http_url(text: &str) -> Result<Url, Error> {
         "http" | "https" => Err(bad("unusable URL: no host".to_owned())),
         other => Err(bad(format!("unsupported scheme {other}")).with_hint("http and https work")),
     }
+}
+
+/// The URL that a text without `://` probably stands for. It is not repeated where it may hold a
+/// password.
+fn probably_meant(text: &str) -> Option<String> {
+    let bare = text.split(['?', '#']).next().filter(|bare| !bare.is_empty())?;
+    let plausible = !bare.contains('@')
+        && !bare.starts_with(['/', '.', '-', ':'])
+        && !["http:", "https:"].iter().any(|scheme| bare.starts_with(scheme));
+    plausible.then(|| format!("http://{bare}"))
 }
 
 fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {
@@ -187,19 +200,11 @@ fn target(file: Option<PathBuf>, directory: Option<PathBuf>) -> Result<Target, E
     if file.as_ref().or(directory.as_ref()).is_some_and(|p| p.as_os_str().is_empty()) {
         return Err(usage("the output's name is empty"));
     }
-    match (file, directory) {
-        (Some(file), Some(_)) if file.as_os_str() == "-" => {
-            Err(usage("-o - writes to standard output, so -P has no meaning")
-                .with_hint("leave one out"))
-        }
-        (Some(file), Some(_)) if file.is_absolute() => {
-            Err(usage("-o names an absolute path, so -P has no meaning").with_hint("leave one out"))
-        }
-        (Some(file), None) if file.as_os_str() == "-" => Ok(Target::Stdout),
-        (Some(file), Some(directory)) => Ok(Target::File(directory.join(file))),
-        (Some(file), None) => Ok(Target::File(file)),
-        (None, directory) => Ok(Target::Directory(directory.unwrap_or_else(|| PathBuf::from(".")))),
-    }
+    Ok(match (file, directory) {
+        (Some(file), _) if file.as_os_str() == "-" => Target::Stdout,
+        (Some(file), _) => Target::File(file),
+        (None, directory) => Target::Directory(directory.unwrap_or_else(|| PathBuf::from("."))),
+    })
 }
 
 fn parallel(
@@ -263,8 +268,7 @@ fn check(args: CheckArgs, around: &Surroundings<'_>, options: &mut Options) -> R
 }
 
 fn limits(args: &LimitArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
-    let count = |text: &str| text.parse::<u32>().map_err(|_| "expected a number".to_owned());
-    let retries = around.or_variable(args.retries, "UGET_RETRIES", count)?;
+    let retries = around.or_variable(args.retries, "UGET_RETRIES", size::count)?;
     options.retries = if args.fail_fast { 0 } else { retries.unwrap_or(options.retries) };
     options.retry_max_time = args.retry_max_time;
     options.retry_all_errors = args.retry_all_errors;

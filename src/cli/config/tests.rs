@@ -167,8 +167,7 @@ fn aliases() {
 fn targets() {
     assert_eq!(options(&["-o", "-"]).target, Target::Stdout);
     assert_eq!(options(&["-o", "./-"]).target, Target::File("./-".into()));
-    assert_eq!(options(&["-P", "d", "-o", "f"]).target, Target::File("d/f".into()));
-    for args in [&["-o", ""][..], &["-P", ""], &["-o", "-", "-P", "d"], &["-o", "/f", "-P", "d"]] {
+    for args in [&["-o", ""][..], &["-P", ""], &["-o", "-", "-P", "d"], &["-o", "f", "-P", "d"]] {
         assert_eq!(refused(&[args, &[URL]].concat()).kind(), ErrorKind::Usage, "{args:?}");
     }
     assert!(parsed(&["-o", "-", URL]).voice.stdout_is_data);
@@ -215,6 +214,8 @@ fn urls() {
         (&[""], 3, "a URL looks like https://host/path"),
         (&["ftp://host/x"], 3, "http and https work"),
         (&["file:///etc/passwd"], 3, "http and https work"),
+        (&["http:///path"], 3, "a URL looks like https://host/path"),
+        (&["http:/host/path"], 3, "a URL looks like https://host/path"),
         (&["http://"], 3, "a URL looks like https://host/path"),
         (&["http://[::1/x"], 3, "a URL looks like https://host/path"),
         (&["http://host:99999/"], 3, "a URL looks like https://host/path"),

@@ -104,14 +104,14 @@ impl Proxy {
     /// Reads `[scheme://][user[:password]@]host[:port]`. As in curl, no scheme means `http`, and
     /// the port is 1080 where none is given, 443 for `https`.
     fn parse(text: &str) -> Result<Self, Failure> {
-        let unusable = |why: &str| refused(format!("unusable proxy: {why}"), None);
+        let unusable = |why: &str| refused(format!("its URL cannot be used: {why}"), None);
         let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "http" => Kind::Http,
             "https" => Kind::Https,
             "socks5" | "socks" => Kind::Socks { remote_names: false },
             "socks5h" => Kind::Socks { remote_names: true },
-            _ => return Err(unusable("its scheme is none of http, https, socks5, socks5h")),
+            _ => return Err(unusable("the scheme is none of http, https, socks5, socks5h")),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (user, address) = match authority.rsplit_once('@') {
@@ -181,13 +181,13 @@ impl Proxy {
         }
         let reason = escape(&head.reason, REASON_SHOWN);
         Err(refused(
-            format!("proxy {} refuses the connection: {} {reason}", self.name(), head.status),
+            format!("{} refuses the connection: {} {reason}", self.name(), head.status),
             Some(head.status),
         ))
     }
 
     fn read_head(&self, pipe: &mut impl Pipe, budget: &Budget) -> Result<Head, Failure> {
-        let unclear = |why: String| refused(format!("proxy {}: {why}", self.name()), None);
+        let unclear = |why: String| refused(format!("{}: {why}", self.name()), None);
         let mut received = Vec::new();
         let mut chunk = vec![0; 4096];
         let mut interim = 0;
@@ -222,10 +222,10 @@ impl Proxy {
 
     /// What a failure on the way to or through this proxy is called.
     pub(super) fn broke(&self, failure: Failure) -> Failure {
-        let because = |why: &str| refused(format!("proxy {}: {why}", self.name()), None);
+        let because = |why: &str| refused(format!("{}: {why}", self.name()), None);
         match failure {
             Failure::Resolve { host, reason } => Failure::Proxy {
-                reason: format!("proxy {host} does not resolve: {reason}"),
+                reason: format!("{host} does not resolve: {reason}"),
                 status: None,
                 unresolved: true,
             },

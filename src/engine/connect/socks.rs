@@ -43,7 +43,7 @@ pub(super) fn ask(
     to: &Destination<'_>,
     budget: &Budget,
 ) -> Result<(), Failure> {
-    let because = |why: &str| refused(format!("SOCKS proxy {}: {why}", proxy.name()), None);
+    let because = |why: &str| refused(format!("{}: {why}", proxy.name()), None);
     let methods: &[u8] = if proxy.user.is_some() {
         &[VERSION, 2, NO_AUTH, PASSWORD]
     } else {

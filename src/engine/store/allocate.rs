@@ -30,7 +30,8 @@ pub(super) fn allocate(file: &File, total: u64) -> Result<(), Errno> {
         set_length()
     } else {
         match retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, total)) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => set_length(),
+            // EPERM: seccomp filters of containers answer with it for whatever they do not know.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => set_length(),
             result => result,
         }
     };

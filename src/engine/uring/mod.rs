@@ -53,7 +53,7 @@ impl Uring {
         }
         notes.dedup();
         // A socket each, and the part file once for each ring.
-        if descriptors_left() < connections + count + 1 {
+        if descriptors_left() < connections + count {
             workers.clear();
             threads.into_iter().for_each(|thread| drop(thread.join()));
             return Err(std_io::Error::other("too few file descriptors (RLIMIT_NOFILE)"));
@@ -76,11 +76,17 @@ impl Uring {
 /// Asks the kernel for a ring and for the operations that the workers need, before anything is
 /// built on them: tokio-uring leaks a runtime when its ring is refused.
 fn probe() -> std_io::Result<()> {
-    let ring = IoUring::new(8)?;
+    let mut ring = IoUring::new(8)?;
+    // Where io_uring_enter is refused, operations would wait for ever.
+    let nop = opcode::Nop::new().build();
+    // SAFETY: a nop refers to no memory.
+    let pushed = unsafe { ring.submission().push(&nop) };
+    pushed.map_err(std_io::Error::other)?;
+    ring.submit_and_wait(1)?;
     let mut probe = Probe::new();
     if ring.submitter().register_probe(&mut probe).is_err() {
-        // io_uring_register may be refused where the ring itself is not; the worker's first
-        // operation tells.
+        // io_uring_register may be refused where the ring itself is not; that only costs the
+        // registered buffers.
         return Ok(());
     }
     let needed = [opcode::Read::CODE, opcode::Write::CODE, opcode::Recv::CODE];

@@ -1,6 +1,6 @@
 //! One worker: a thread, a ring, its registered buffers, and the connections on it.
 
-use std::{cell::RefCell, fs::File, io, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{cell::RefCell, fs::File, io, rc::Rc, sync::Arc, thread};
 
 use crossbeam_channel::Sender;
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
@@ -58,9 +58,6 @@ pub(super) fn run(
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.block_on(async move {
-        if let Err(error) = first_operation().await {
-            return drop(ready.send(Err(error)));
-        }
         let pool = FixedBufPool::new((0..buffers).map(|_| vec![0; buffer]));
         let (pool, note) = match pool.register() {
             Ok(()) => (Some(pool), None),
@@ -69,15 +66,6 @@ pub(super) fn run(
         let _ = ready.send(Ok(note));
         serve(inbox, Rc::new(Shared { pool, buffer, file: RefCell::new(None) })).await;
     });
-}
-
-/// Proves that the ring completes something: where io_uring_enter is refused, operations would
-/// wait for ever.
-async fn first_operation() -> io::Result<()> {
-    match tokio::time::timeout(FIRST_OPERATION, tokio_uring::no_op()).await {
-        Ok(done) => done,
-        Err(_) => Err(io::Error::other("the ring completes nothing")),
-    }
 }
 
 /// Brings up connections as they come, and waits for the last to end.
@@ -112,6 +100,3 @@ async fn connection(opening: Opening, shared: Rc<Shared>) {
 
 /// Submission queue entries: a few for each of the most connections that a worker may have.
 const ENTRIES: u32 = 256;
-
-/// How long the first operation of a ring may take.
-const FIRST_OPERATION: Duration = Duration::from_secs(2);

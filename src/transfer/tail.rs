@@ -1,0 +1,100 @@
+//! Finds the connections that lag so far behind the others that another one had better take over.
+//!
+//! A worker tells of every MiB, so a connection that has told nothing for several times as long as
+//! the others need for one is slow, whatever it says in the end. It is closed: what it received is
+//! written first and counts, the rest goes back to the queue, and a new connection, to another
+//! address if there is one, takes its place. Nothing is fetched twice.
+
+use std::time::Duration;
+
+use super::{Conn, Note, OPEN_END, Stage, Transfer, conn::Job};
+
+impl Transfer {
+    /// Closes the connections that lag.
+    pub(super) fn replace_laggards(&mut self) {
+        let laggard = |transfer: &Self| {
+            let mut due = transfer.patience();
+            due.find(|(_, due)| *due <= transfer.now).map(|(conn, _)| conn)
+        };
+        while let Some(conn) = laggard(self) {
+            self.replaced += 1;
+            self.avoid = self.links.get(&conn).and_then(|link| link.peer);
+            self.note(Note::Replaced);
+            self.close(conn);
+        }
+    }
+
+    /// When the next connection will have lagged too long.
+    pub(super) fn next_laggard(&self) -> Option<Duration> {
+        self.patience().map(|(_, due)| due).filter(|due| *due > self.now).min()
+    }
+
+    /// Until when each running part may go without a sign of life.
+    fn patience(&self) -> impl Iterator<Item = (Conn, Duration)> {
+        let most = 2 * self.planned as u64 + (self.work.done_bytes() >> 26);
+        let typical = self.typical().filter(|_| {
+            self.stage == Stage::Moving && self.policy.retries > 0 && self.replaced < most
+        });
+        let trip = self.links.values().filter_map(|link| link.pace.round_trip()).max();
+        let trips = trip.unwrap_or_default().saturating_mul(4).saturating_add(LEAST);
+        self.parts().filter_map(move |(conn, job)| {
+            let next = job.owes().min(STRIDE);
+            let time = nanos(next, typical?).saturating_mul(LAG);
+            let patience = time.saturating_add(trips);
+            // The others must have gone on meanwhile, or it is the path that stands still.
+            let half = job.moved.saturating_add(patience / 2);
+            let others = self.parts().filter(|(other, _)| *other != conn);
+            let (mut busy, mut alive) = (0, 0);
+            for (_, other) in others {
+                busy += 1;
+                alive += usize::from(other.moved >= half);
+            }
+            let lively = busy >= 2 && 2 * alive > busy;
+            lively.then(|| (conn, job.moved.saturating_add(patience)))
+        })
+    }
+
+    /// The rate of the connection in the middle, if at least three were measured.
+    pub(super) fn typical(&self) -> Option<u64> {
+        let mut rates: Vec<u64> = self.links.values().filter_map(|l| l.pace.rate()).collect();
+        rates.sort_unstable();
+        if rates.len() < 3 { None } else { rates.get(rates.len() / 2).copied() }
+    }
+
+    /// Bytes per second of a running job, as far as it can be told.
+    pub(super) fn rate_of(&self, conn: Conn, job: &Job) -> Option<u64> {
+        let since = |time: Duration| time.saturating_sub(job.sent).as_nanos();
+        let rate = |bytes: u64, nanos: u128| {
+            u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos.max(1)).unwrap_or(u64::MAX)
+        };
+        // Less than a stride has come since the last sign.
+        let most = rate(job.brought().saturating_add(STRIDE), since(self.now));
+        let seen = (job.brought() > 0).then(|| rate(job.brought(), since(job.moved)));
+        let known = seen.or_else(|| self.links.get(&conn).and_then(|link| link.pace.rate()));
+        Some(known.or(self.typical())?.min(most).max(1))
+    }
+
+    /// How long a job will still take.
+    pub(super) fn time_left(&self, conn: Conn, job: &Job) -> Duration {
+        match self.rate_of(conn, job) {
+            Some(rate) if job.span.end != OPEN_END => nanos(job.owes(), rate),
+            // Nothing is known: the longer the later.
+            _ => Duration::from_nanos(job.owes()),
+        }
+    }
+}
+
+/// The time that `bytes` take.
+fn nanos(bytes: u64, rate: u64) -> Duration {
+    let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// How far a worker goes between two signs of life.
+const STRIDE: u64 = 1 << 20;
+
+/// How many times as long as the others a connection may take for it.
+const LAG: u32 = 8;
+
+/// Nobody is too slow before this.
+const LEAST: Duration = Duration::from_millis(200);

@@ -1,0 +1,340 @@
+//! Watches what passes between the fleet and its shell, and objects.
+
+use std::{collections::BTreeMap, ops::Range, time::Duration};
+
+use uget::{
+    fleet::{Fleet, TransferId},
+    journal::Held,
+    range::RangeSet,
+    transfer::{Accept, Attempt, Command, Conn, ConnEvent, Failure, StoreEvent, Trouble},
+};
+
+use crate::{
+    site::{Host, Ranges, Site},
+    world::Member,
+};
+
+/// What the coordinator's side knows.
+#[derive(Default)]
+pub(crate) struct Witness {
+    pub(crate) violations: Vec<String>,
+    conns: BTreeMap<Conn, Seen>,
+    parties: Vec<Party>,
+    step: u64,
+    failures: Vec<(u64, Duration, Option<TransferId>, Failure)>,
+    ended: Duration,
+}
+
+#[derive(Debug)]
+struct Seen {
+    owner: TransferId,
+    state: SeenState,
+    span: Range<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SeenState {
+    Opening,
+    Idle,
+    Busy(Attempt),
+    Closing(Attempt),
+}
+
+#[derive(Default)]
+struct Party {
+    done: RangeSet,
+    last_done: u64,
+    last_request: u64,
+    opens: usize,
+    splits: usize,
+    requests: u64,
+    aborts: u64,
+    abandons: u32,
+    publishes: u32,
+}
+
+impl Witness {
+    pub(crate) fn new(count: usize) -> Self {
+        Self { parties: (0..count).map(|_| Party::default()).collect(), ..Self::default() }
+    }
+
+    /// A new process.
+    pub(crate) fn restart(&mut self, held: &[Option<Held>]) {
+        *self = Self::new(held.len());
+        for (party, held) in self.parties.iter_mut().zip(held) {
+            if let Some(held) = held {
+                party.done = held.done.clone();
+            }
+        }
+    }
+
+    pub(crate) fn command(
+        &mut self,
+        fleet: &Fleet,
+        id: TransferId,
+        command: &Command,
+    ) -> Result<(), String> {
+        self.step += 1;
+        let step = self.step;
+        let party = &mut self.parties[id.0 as usize];
+        match command {
+            Command::Open { conn, .. } => {
+                party.last_request = step;
+                party.opens += 1;
+                let span = 0..0;
+                let seen = Seen { owner: id, state: SeenState::Opening, span };
+                if self.conns.insert(*conn, seen).is_some() {
+                    return Err(format!("{conn:?} twice"));
+                }
+            }
+            Command::Request { conn, attempt, accept, request } => {
+                party.last_request = step;
+                party.requests += 1;
+                if let Some(name) = request.fields.iter().find(|field| field.name() == "Range") {
+                    return Err(format!("{name:?} in the user's fields"));
+                }
+                self.expect(*conn, SeenState::Idle)?;
+                let span = match accept {
+                    Accept::Ask => 0..0,
+                    Accept::Part(expect) => expect.range.clone(),
+                };
+                self.lease(id, &span)?;
+                let seen = self.conns.get_mut(conn).ok_or("a request on no connection")?;
+                // A pooled connection changes hands.
+                *seen = Seen { owner: id, state: SeenState::Busy(*attempt), span };
+            }
+            Command::Receive { conn, attempt, span } => {
+                self.expect(*conn, SeenState::Busy(*attempt))?;
+                self.lease(id, span)?;
+                self.conns.get_mut(conn).ok_or("no connection")?.span = span.clone();
+            }
+            Command::Skip { conn, attempt } | Command::Shrink { conn, attempt, .. } => {
+                self.expect(*conn, SeenState::Busy(*attempt))?;
+            }
+            Command::Close { conn } => {
+                let seen = self.conns.get_mut(conn).ok_or("closing what is dead")?;
+                match seen.state {
+                    SeenState::Busy(attempt) => {
+                        seen.state = SeenState::Closing(attempt);
+                        party.aborts += 1;
+                    }
+                    SeenState::Closing(_) => return Err(format!("{conn:?} closed twice")),
+                    SeenState::Opening | SeenState::Idle => {
+                        self.conns.remove(conn);
+                    }
+                }
+            }
+            Command::Prepare { resume, .. } => {
+                party.last_request = step;
+                if !resume {
+                    party.done = RangeSet::new();
+                    party.last_done = 0;
+                }
+                let busy =
+                    self.conns.values().any(|seen| seen.owner == id && !seen.span.is_empty());
+                if busy {
+                    return Err("prepared while bytes were on their way".into());
+                }
+            }
+            Command::Publish { total } => {
+                party.last_request = step;
+                party.publishes += 1;
+                if !party.done.contains(0..*total) || party.done.len() != *total {
+                    return Err("published with bytes missing".into());
+                }
+                let busy = |seen: &Seen| seen.owner == id && seen.state != SeenState::Idle;
+                if self.conns.values().any(busy) {
+                    return Err("published while connections were at work".into());
+                }
+            }
+            Command::Abandon { .. } => party.abandons += 1,
+            Command::Note(_) => {}
+        }
+        let _ = fleet;
+        Ok(())
+    }
+
+    fn expect(&self, conn: Conn, state: SeenState) -> Result<(), String> {
+        match self.conns.get(&conn) {
+            Some(seen) if seen.state == state => Ok(()),
+            other => Err(format!("{conn:?} should be {state:?}: {other:?}")),
+        }
+    }
+
+    /// Nobody else has any byte of this span, and none of them is there.
+    fn lease(&self, id: TransferId, span: &Range<u64>) -> Result<(), String> {
+        let mut others = self.conns.values().filter(|seen| seen.owner == id);
+        let clash = others.find(|seen| seen.span.start < span.end && span.start < seen.span.end);
+        if let Some(clash) = clash {
+            return Err(format!("{span:?} was leased twice, see {clash:?}"));
+        }
+        if self.parties[id.0 as usize].done.overlaps(span.clone()) {
+            return Err(format!("{span:?} was leased although some of it is there"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn event(
+        &mut self,
+        now: Duration,
+        conn: Conn,
+        event: &ConnEvent,
+    ) -> Result<(), String> {
+        self.step += 1;
+        let Some(seen) = self.conns.get_mut(&conn) else { return Ok(()) };
+        let owner = seen.owner;
+        match event {
+            ConnEvent::Opened { .. } => seen.state = SeenState::Idle,
+            ConnEvent::Failed { failure } => {
+                let failure = failure.clone();
+                self.conns.remove(&conn);
+                self.failures.push((self.step, now, Some(owner), failure));
+            }
+            ConnEvent::Head { head, .. } => {
+                // Statuses and lies become failures in the transfer itself.
+                let failure = Failure::Internal("a head");
+                let _ = head;
+                self.failures.push((self.step, now, Some(owner), failure));
+            }
+            ConnEvent::Shrunk { end, .. } => {
+                // The rest of the body comes all the same: the connection is lost to it.
+                self.parties[owner.0 as usize].splits += usize::from(*end < seen.span.end);
+                seen.span.end = seen.span.end.min(*end);
+            }
+            ConnEvent::Wrote { range, .. } => {
+                let party = &mut self.parties[owner.0 as usize];
+                if party.done.insert(range.clone()) != range.end - range.start {
+                    return Err(format!("{range:?} was written twice"));
+                }
+                if range.start < seen.span.start || range.end > seen.span.end {
+                    return Err(format!("{range:?} is not in {:?}", seen.span));
+                }
+                self.failures.push((self.step, now, Some(owner), Failure::Internal("bytes")));
+            }
+            ConnEvent::Ended(ended) => {
+                if let Err(failure) = &ended.result {
+                    self.failures.push((self.step, now, Some(owner), failure.clone()));
+                } else {
+                    let failure = Failure::Internal("an end");
+                    self.failures.push((self.step, now, Some(owner), failure));
+                }
+                seen.span = 0..0;
+                let closing = matches!(seen.state, SeenState::Closing(_));
+                seen.state = SeenState::Idle;
+                if closing || !ended.reusable {
+                    self.conns.remove(&conn);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn store(&mut self, now: Duration, id: TransferId, event: &StoreEvent) {
+        self.step += 1;
+        let (StoreEvent::Prepared(result) | StoreEvent::Published(result)) = event;
+        if let Err(failure) = result {
+            self.failures.push((self.step, now, Some(id), failure.clone()));
+        }
+    }
+
+    pub(crate) fn stop(&mut self, now: Duration, failure: &Failure) {
+        self.step += 1;
+        self.failures.push((self.step, now, None, failure.clone()));
+    }
+
+    /// The counter is exact, and never runs backwards or beyond the total.
+    pub(crate) fn progress(&mut self, fleet: &Fleet) -> Result<(), String> {
+        for (index, party) in self.parties.iter_mut().enumerate() {
+            let view = fleet.transfer(TransferId(index as u32)).view();
+            if view.total.is_some_and(|total| view.done > total) {
+                return Err(format!("{} of {:?} bytes", view.done, view.total));
+            }
+            if view.done < party.last_done && view.done != 0 {
+                return Err(format!("progress from {} to {}", party.last_done, view.done));
+            }
+            party.last_done = view.done;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn done(&mut self, now: Duration) -> Result<(), String> {
+        self.ended = now;
+        if let Some((conn, seen)) = self.conns.first_key_value() {
+            return Err(format!("over, but {conn:?} is {seen:?}"));
+        }
+        for party in &self.parties {
+            if party.abandons + party.publishes == 0 || party.abandons > 1 {
+                let (publishes, abandons) = (party.publishes, party.abandons);
+                return Err(format!("published {publishes} times, abandoned {abandons} times"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing was asked after the failure that is reported, and it was over soon.
+    pub(crate) fn root_cause(
+        &self,
+        id: TransferId,
+        trouble: &Trouble,
+        member: &Member,
+    ) -> Result<(), String> {
+        if matches!(trouble.failure, Failure::Internal(_)) {
+            return Err(format!("a defect: {trouble:?}"));
+        }
+        let mine = |of: &Option<TransferId>| of.is_none_or(|of| of == id);
+        let made_here = matches!(
+            trouble.failure,
+            Failure::Timeout { phase: uget::transfer::Phase::Transfer, .. }
+        );
+        let mut causes = self.failures.iter().rev().filter(|(_, _, of, _)| mine(of));
+        let cause = causes.find(|(_, _, _, failure)| {
+            let head = matches!(failure, Failure::Internal("a head"));
+            *failure == trouble.failure || head
+        });
+        let Some((step, at, _, _)) = cause.filter(|_| !made_here) else { return Ok(()) };
+        let party = &self.parties[id.0 as usize];
+        if party.last_request > *step {
+            return Err(format!("something was asked after the failure {trouble:?}"));
+        }
+        let took = self.ended.saturating_sub(*at);
+        let alone = self.parties.len() == 1;
+        if alone && took > member.store_time + Duration::from_millis(100) {
+            return Err(format!("it took {took:?} to give up after {trouble:?}"));
+        }
+        Ok(())
+    }
+
+    /// Without faults: nothing again, nothing aborted, no connection or request too many.
+    pub(crate) fn thrift(
+        &self,
+        id: TransferId,
+        fleet: &Fleet,
+        site: &Site,
+        hosts: &[Host],
+        skipped: u64,
+    ) -> Result<(), String> {
+        let party = &self.parties[id.0 as usize];
+        let view = fleet.transfer(id).view();
+        if view.retries != 0 {
+            return Err(format!("{} retries without a fault", view.retries));
+        }
+        if party.aborts != 0 {
+            return Err(format!("{} aborts without a fault", party.aborts));
+        }
+        let lasting = site.hops.iter().all(|host| hosts[*host].keep_alive);
+        let most = view.planned + site.hops.len() - 1 + skipped as usize + party.splits;
+        if lasting && self.parties.len() == 1 && party.opens > most {
+            return Err(format!("{} connections where {most} are enough", party.opens));
+        }
+        let total = view.total.unwrap_or(0);
+        let least = match site.ranges {
+            Ranges::Capped(cap) => cap.min(1 << 15),
+            _ => 1 << 15,
+        };
+        let most = total / least + 4 * view.planned as u64 + site.hops.len() as u64 + 2;
+        if party.requests > most {
+            return Err(format!("{} requests where {most} are enough", party.requests));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! A file as the simulator knows it: which byte of which version lies where.
+
+use std::{collections::BTreeMap, ops::Range};
+
+/// Where the bytes of a run come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The version of the object.
+    pub(crate) version: u32,
+    /// What to add to an offset in the file to get the offset in the object.
+    pub(crate) shift: i64,
+}
+
+/// A part file, without its bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct File {
+    /// Start of a run to its end and source; runs do not overlap.
+    runs: BTreeMap<u64, (u64, Source)>,
+}
+
+impl File {
+    pub(crate) fn clear(&mut self) {
+        self.runs.clear();
+    }
+
+    pub(crate) fn write(&mut self, range: Range<u64>, source: Source) {
+        self.cut(range.start);
+        self.cut(range.end);
+        let inside: Vec<u64> = self.runs.range(range.clone()).map(|(at, _)| *at).collect();
+        for at in inside {
+            self.runs.remove(&at);
+        }
+        if range.is_empty() {
+            return;
+        }
+        let mut start = range.start;
+        if let Some((at, (end, before))) = self.runs.range(..start).next_back()
+            && *end == start
+            && *before == source
+        {
+            start = *at;
+        }
+        self.runs.insert(start, (range.end, source));
+    }
+
+    fn cut(&mut self, at: u64) {
+        let over = self.runs.range(..at).next_back().map(|(start, run)| (*start, *run));
+        if let Some((start, (end, source))) = over
+            && end > at
+        {
+            self.runs.insert(start, (at, source));
+            self.runs.insert(at, (end, source));
+        }
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.runs.iter().map(|(at, (end, _))| end - at).sum()
+    }
+
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
+        self.runs.iter().map(|(at, (end, _))| *at..*end)
+    }
+
+    /// Whether the first `total` bytes are there, and nothing else.
+    pub(crate) fn covers(&self, total: u64) -> bool {
+        let mut at = 0;
+        for range in self.ranges() {
+            if range.start != at {
+                return false;
+            }
+            at = range.end;
+        }
+        at == total
+    }
+
+    /// The version that it is, if all of it is of one and in its place.
+    pub(crate) fn version(&self) -> Option<u32> {
+        let mut sources = self.runs.values().map(|(_, source)| *source);
+        let first = sources.next()?;
+        (first.shift == 0 && sources.all(|source| source == first)).then_some(first.version)
+    }
+}

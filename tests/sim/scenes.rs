@@ -1,0 +1,92 @@
+//! Single scenes with a figure to hold: what the seeds only find by chance.
+
+use std::time::Duration;
+
+use uget::{
+    fleet::TransferId,
+    transfer::{Connections, Policy, View},
+};
+
+use crate::{
+    site::{self, End, Host, IfRange, Ranges, Site, Version},
+    world::World,
+};
+
+fn host() -> Host {
+    Host {
+        name: "h0.test".to_owned(),
+        round_trip: Duration::from_millis(20),
+        rate: 10_000_000,
+        keep_alive: true,
+        capped: None,
+        lame: None,
+        limit: None,
+    }
+}
+
+fn site(length: u64) -> Site {
+    Site {
+        id: 0,
+        hops: vec![0],
+        versions: vec![Version { length, etag: Some("\"v0\"".to_owned()), modified: None }],
+        current: 0,
+        ranges: Ranges::Yes,
+        end: End::Length,
+        coded: false,
+        if_range: IfRange::Honoured,
+        signature: 1,
+        changes_at: None,
+        expires_at: None,
+    }
+}
+
+/// How long it took, and how it went.
+fn play(host: Host, length: u64, policy: Policy) -> (Duration, View) {
+    let mut world = World::scene(host, site(length), policy);
+    if let Err(violation) = world.run_once() {
+        panic!("{violation}");
+    }
+    let transfer = world.fleet.transfer(TransferId(0));
+    assert_eq!(transfer.outcome(), Some(Ok(())));
+    (world.now, transfer.view())
+}
+
+fn sixteen() -> Policy {
+    Policy { connections: Connections::Exactly(16), ..site::plain() }
+}
+
+#[test]
+fn one_lame_connection_of_sixteen_costs_little() {
+    let (healthy, _) = play(host(), 1 << 30, sixteen());
+    // One of sixteen, three of them, every other one; replacements may be lame again.
+    for (nth, most) in [(16, 1.05), (5, 1.15), (2, 1.3)] {
+        let lame = Host { lame: Some((nth, 100)), ..host() };
+        let (time, _) = play(lame, 1 << 30, sixteen());
+        let ratio = time.as_secs_f64() / healthy.as_secs_f64();
+        assert!(ratio <= most, "every {nth}th lame: {time:?} instead of {healthy:?}");
+    }
+}
+
+#[test]
+fn an_even_download_is_near_the_ideal() {
+    let (time, view) = play(host(), 1 << 30, sixteen());
+    let ideal = (1u64 << 30) as f64 / 160_000_000.0;
+    assert!(time.as_secs_f64() < ideal * 1.10, "{time:?} instead of {ideal:.2} s");
+    assert!(view.requests < 400, "{} requests", view.requests);
+}
+
+#[test]
+fn auto_settles_at_the_knee_and_grows_where_it_pays() {
+    let auto = || Policy { connections: Connections::Auto { max: 16 }, ..site::plain() };
+    let (time, view) = play(host(), 2 << 30, auto());
+    assert_eq!(view.connections_max, 16, "every connection brings its 10 MB/s");
+    let (explicit, _) = play(host(), 2 << 30, sixteen());
+    let ratio = time.as_secs_f64() / explicit.as_secs_f64();
+    assert!(ratio < 1.12, "auto takes {time:?}, sixteen {explicit:?}");
+    let capped = Host { capped: Some(10_000_000), ..host() };
+    let (_, view) = play(capped.clone(), 256 << 20, auto());
+    assert!(view.connections_max <= 8, "tried once: {}", view.connections_max);
+    assert_eq!(view.planned, 4, "and settled");
+    let (_, view) = play(capped, 256 << 20, sixteen());
+    assert_eq!(view.connections_max, 16, "an explicit number is obeyed");
+}

@@ -1,0 +1,414 @@
+//! The world of one seed: clock, network, disks, and the shell that drives the fleet.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use uget::{
+    fleet::{Fleet, Limits, TransferId},
+    http::{field::Validators, request::Request},
+    journal::Held,
+    range::RangeSet,
+    transfer::{Command, Conn, ConnEvent, Failure, Policy, StoreEvent, StoreOp, Transfer},
+};
+
+use crate::{
+    check::Witness,
+    file::File,
+    origin::{Reaction, Server},
+    rng::Rng,
+    site::{self, Host, Refusal, Site},
+    worker::{Sock, Step},
+};
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) now: Duration,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) socks: BTreeMap<Conn, Sock>,
+    pub(crate) fleet: Fleet,
+    pub(crate) witness: Witness,
+    /// How long a message between coordinator and worker takes.
+    pub(crate) cross: Duration,
+    pub(crate) skipped_closed: u64,
+    /// Connections of a host are all alike.
+    pub(crate) even: bool,
+    /// Nothing goes wrong from then on.
+    pub(crate) heals: Duration,
+    limits: Limits,
+    faults: bool,
+    agenda: BTreeMap<(Duration, u64), What>,
+    sequence: u64,
+    verbose: bool,
+}
+
+/// One transfer and its place on the disk.
+pub(crate) struct Member {
+    pub(crate) policy: Policy,
+    pub(crate) file: File,
+    pub(crate) prepared: Option<(u64, Validators)>,
+    pub(crate) kept: bool,
+    pub(crate) published: bool,
+    pub(crate) store_time: Duration,
+}
+
+/// Something that will happen.
+pub(crate) enum What {
+    Event(Conn, ConnEvent),
+    Store(TransferId, StoreEvent),
+    Order(TransferId, Box<Command>),
+    Step(Conn, u64, Step),
+    Stop(Failure),
+    Change(usize),
+    Expire(usize),
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, faults: bool, verbose: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let hosts = site::hosts(&mut rng, faults);
+        let count = if rng.one_in(8) { rng.pick(2..5) as usize } else { 1 };
+        let sites: Vec<_> = (0..count).map(|id| site::site(&mut rng, id, faults)).collect();
+        let policies: Vec<_> = (0..count).map(|_| site::policy(&mut rng, faults)).collect();
+        let limits =
+            Limits { total: *rng.one_of(&[64, 16, 4]), per_host: *rng.one_of(&[64, 16, 3]) };
+        let member = |policy: Policy| Member {
+            policy,
+            file: File::default(),
+            prepared: None,
+            kept: false,
+            published: false,
+            store_time: Duration::ZERO,
+        };
+        let mut world = Self {
+            now: Duration::ZERO,
+            hosts,
+            sites,
+            members: policies.into_iter().map(member).collect(),
+            socks: BTreeMap::new(),
+            fleet: Fleet::new(limits),
+            witness: Witness::new(count),
+            cross: Duration::from_micros(rng.magnitude(8)),
+            skipped_closed: 0,
+            even: false,
+            heals: if faults { rng.millis(1_000..120_000) } else { Duration::ZERO },
+            limits,
+            faults,
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            verbose,
+            rng,
+        };
+        world.schedule_troubles();
+        world.start(vec![None; count]);
+        world
+    }
+
+    /// One honest host, one object, nothing by chance.
+    pub(crate) fn scene(host: Host, site: Site, policy: Policy) -> Self {
+        let mut world = Self::new(0, false, false);
+        world.agenda.clear();
+        world.hosts = vec![host];
+        world.sites = vec![site];
+        world.members.truncate(1);
+        world.members[0].policy = policy;
+        world.limits = Limits { total: 64, per_host: 64 };
+        world.cross = Duration::from_micros(20);
+        world.even = true;
+        world.witness = Witness::new(1);
+        world.start(vec![None]);
+        world
+    }
+
+    fn schedule_troubles(&mut self) {
+        for id in 0..self.sites.len() {
+            if let Some(at) = self.sites[id].changes_at {
+                self.after(at, What::Change(id));
+            }
+            if let Some(at) = self.sites[id].expires_at {
+                self.after(at, What::Expire(id));
+            }
+        }
+        if self.faults && self.rng.one_in(6) {
+            let delay = self.rng.millis(0..3_000);
+            self.after(delay, What::Stop(Failure::Cancelled { signal: 2 }));
+        }
+    }
+
+    /// A new process: nothing is left of the last one but what is on its disk.
+    fn start(&mut self, held: Vec<Option<Held>>) {
+        self.fleet = Fleet::new(self.limits);
+        self.socks.clear();
+        self.witness.restart(&held);
+        self.agenda
+            .retain(|_, what| matches!(what, What::Change(_) | What::Expire(_) | What::Stop(_)));
+        for (index, held) in held.into_iter().enumerate() {
+            let url = self.sites[index].url(&self.hosts, 0);
+            let policy = self.members[index].policy.clone();
+            self.members[index].kept = false;
+            if held.is_none() {
+                self.members[index].file.clear();
+            }
+            let transfer = Transfer::new(url, policy, held, self.now);
+            self.fleet.add(transfer);
+        }
+    }
+
+    /// Runs to the end, and again as long as something was kept that can be built on.
+    ///
+    /// # Errors
+    /// What was violated.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        for round in 0..4 {
+            self.run_once()?;
+            self.judge()?;
+            let again = self.faults && self.members.len() == 1 && !self.members[0].published;
+            if !again || round == 3 {
+                break;
+            }
+            let held = self.what_is_held();
+            if held.iter().all(Option::is_none) {
+                break;
+            }
+            self.say(|| format!("---- again, with {held:?}"));
+            self.start(held);
+        }
+        Ok(())
+    }
+
+    fn what_is_held(&mut self) -> Vec<Option<Held>> {
+        let held = |member: &Member| {
+            let (total, validators) = member.prepared.as_ref().filter(|_| member.kept)?;
+            let mut done = RangeSet::new();
+            for range in member.file.ranges() {
+                done.insert(range);
+            }
+            let validator = validators.strong().map(str::to_owned);
+            Some(Held { total: *total, validator, done })
+        };
+        self.members.iter().map(held).collect()
+    }
+
+    pub(crate) fn run_once(&mut self) -> Result<(), String> {
+        let begun = self.now;
+        for _ in 0..STEPS_MAX {
+            while let Some((id, command)) = self.fleet.poll() {
+                self.say(|| format!("    {} -> {command:?}", id.0));
+                self.witness.command(&self.fleet, id, &command)?;
+                let cross = self.cross;
+                self.after(cross, What::Order(id, Box::new(command)));
+            }
+            if self.fleet.is_done() {
+                return self.witness.done(self.now);
+            }
+            let timeout = self.fleet.next_timeout();
+            let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
+            match (timeout, next) {
+                (None, None) => return Err("nothing will ever happen".into()),
+                (Some(due), next) if next.is_none_or(|at| due <= at) => {
+                    if due < self.now {
+                        return Err(format!("a timeout in the past: {due:?} at {:?}", self.now));
+                    }
+                    self.now = due;
+                    self.say(|| "timeout".to_owned());
+                    self.fleet.handle_timeout(due);
+                    if self.fleet.next_timeout().is_some_and(|again| again <= due) {
+                        return Err("a timeout that is not over when it was handled".into());
+                    }
+                }
+                _ => self.happen()?,
+            }
+            let late = self.now - begun.min(self.now);
+            if late > self.heals + LATEST {
+                return Err(format!("not over after {late:?}, faults ended at {:?}", self.heals));
+            }
+            self.witness.progress(&self.fleet)?;
+        }
+        Err("not over after very many steps".into())
+    }
+
+    fn happen(&mut self) -> Result<(), String> {
+        let Some(((at, _), what)) = self.agenda.pop_first() else { return Ok(()) };
+        self.now = at;
+        match what {
+            What::Event(conn, event) => {
+                self.say(|| format!("{conn:?} {event:?}"));
+                self.witness.event(self.now, conn, &event)?;
+                self.fleet.handle_conn(at, conn, event);
+            }
+            What::Store(id, event) => {
+                self.say(|| format!("{} store {event:?}", id.0));
+                self.witness.store(self.now, id, &event);
+                self.fleet.handle_store(at, id, event);
+            }
+            What::Order(id, command) => self.order(id, *command)?,
+            What::Step(conn, generation, step) => self.step(conn, generation, step),
+            What::Stop(failure) => {
+                self.say(|| "stop".to_owned());
+                self.witness.stop(self.now, &failure);
+                self.fleet.stop(at, failure);
+            }
+            What::Change(id) => {
+                self.say(|| "changed".to_owned());
+                self.sites[id].current = 1;
+            }
+            What::Expire(id) => {
+                self.say(|| "expired".to_owned());
+                self.sites[id].signature += 1;
+            }
+        }
+        self.witness.violations.pop().map_or(Ok(()), Err)
+    }
+
+    /// A command arrives where it is carried out.
+    fn order(&mut self, id: TransferId, command: Command) -> Result<(), String> {
+        match command {
+            Command::Open { conn, url, .. } => {
+                let name = url.host_str().unwrap_or_default();
+                let host = self.hosts.iter().position(|host| host.name == name);
+                self.worker_open(conn, host.ok_or("a connection to nowhere")?);
+            }
+            Command::Request { conn, attempt, request, accept } => {
+                self.worker_request(id, conn, attempt, &request, accept);
+            }
+            Command::Receive { conn, span, .. } => self.receive(conn, span),
+            Command::Skip { conn, .. } => self.worker_skip(conn),
+            Command::Shrink { conn, attempt, end } => self.worker_shrink(conn, attempt, end),
+            Command::Close { conn } => self.worker_close(conn),
+            Command::Prepare { total, validators, resume, .. } => {
+                self.prepare(id, total, validators, resume);
+            }
+            Command::Publish { total } => return self.publish(id, total),
+            Command::Abandon { keep } => {
+                self.members[id.0 as usize].kept = keep;
+                if !keep {
+                    self.members[id.0 as usize].file.clear();
+                }
+            }
+            Command::Note(_) => {}
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, id: TransferId, total: Option<u64>, version: Validators, resume: bool) {
+        let fails = self.fault_in(80);
+        let delay = Duration::from_micros(self.rng.magnitude(19));
+        let member = &mut self.members[id.0 as usize];
+        if !resume {
+            member.file.clear();
+        }
+        member.prepared = total.map(|total| (total, version));
+        member.store_time = delay;
+        let result = if fails { Err(store_failure(StoreOp::Preallocate)) } else { Ok(()) };
+        self.after(delay, What::Store(id, StoreEvent::Prepared(result)));
+    }
+
+    fn publish(&mut self, id: TransferId, total: u64) -> Result<(), String> {
+        let fails = self.fault_in(60);
+        let delay = Duration::from_micros(self.rng.magnitude(19));
+        let site = &self.sites[id.0 as usize];
+        let member = &mut self.members[id.0 as usize];
+        member.store_time = delay;
+        if !member.file.covers(total) {
+            return Err("published before every byte was written".into());
+        }
+        let right = member.file.version().is_none_or(|version| version == 0)
+            && total == site.versions[0].length
+            && (total == 0 || member.file.version().is_some());
+        let result = if fails {
+            Err(store_failure(StoreOp::Publish))
+        } else if member.policy.digest && !right {
+            Err(Failure::Digest { algorithm: "sha256", expected: "a".into(), actual: "b".into() })
+        } else {
+            member.published = true;
+            Ok(())
+        };
+        self.after(delay, What::Store(id, StoreEvent::Published(result)));
+        Ok(())
+    }
+
+    pub(crate) fn react(
+        &mut self,
+        owner: TransferId,
+        host: usize,
+        surplus: Option<Refusal>,
+        request: &Request,
+    ) -> Reaction {
+        let faults = self.faulty().then_some(12);
+        let site = &self.sites[owner.0 as usize];
+        if request.if_range.as_ref().is_some_and(|value| value.starts_with("W/")) {
+            self.witness.violations.push("a weak tag was sent in If-Range".into());
+        }
+        let _ = request.encode();
+        debug_assert!(host < self.hosts.len());
+        let mut server = Server { hosts: &self.hosts, site, rng: &mut self.rng, faults, surplus };
+        server.react(request).unwrap_or_else(|violation| {
+            self.witness.violations.push(violation);
+            Reaction::Silence
+        })
+    }
+
+    pub(crate) fn after(&mut self, delay: Duration, what: What) {
+        self.sequence += 1;
+        self.agenda.insert((self.now + delay, self.sequence), what);
+    }
+
+    fn faulty(&self) -> bool {
+        self.faults && self.now < self.heals
+    }
+
+    /// Once in `n` times while things go wrong.
+    pub(crate) fn fault_in(&mut self, n: u64) -> bool {
+        self.faulty() && self.rng.one_in(n)
+    }
+
+    fn say(&self, what: impl Fn() -> String) {
+        if self.verbose {
+            println!("{:>12.6} {}", self.now.as_secs_f64(), what());
+        }
+    }
+
+    /// The end of a run: what was delivered is right, and without faults nothing was wasted.
+    fn judge(&mut self) -> Result<(), String> {
+        for index in 0..self.members.len() {
+            let id = TransferId(index as u32);
+            let transfer = self.fleet.transfer(id);
+            let outcome = transfer.outcome().ok_or("over without an outcome")?;
+            self.say(|| format!("{index} ends: {outcome:?}"));
+            let (site, member) = (&self.sites[index], &self.members[index]);
+            match &outcome {
+                Ok(()) if !member.published => return Err("a success without a file".into()),
+                Ok(()) => whole(site, member)?,
+                Err(_) if member.published => return Err("a failure with a file".into()),
+                Err(trouble) if !self.faults => return Err(format!("failed: {trouble:?}")),
+                Err(trouble) => self.witness.root_cause(id, trouble, member)?,
+            }
+            if !self.faults {
+                let site = site.clone();
+                self.witness.thrift(id, &self.fleet, &site, &self.hosts, self.skipped_closed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn whole(site: &Site, member: &Member) -> Result<(), String> {
+    let total = member.file.written();
+    match member.file.version() {
+        None if total == 0 && site.versions.iter().any(|version| version.length == 0) => Ok(()),
+        Some(version) if site.versions[version as usize].length == total => Ok(()),
+        None if !site.is_splice_visible(member.policy.pin) => Ok(()),
+        other => Err(format!("a wrong file: {total} bytes of version {other:?}")),
+    }
+}
+
+fn store_failure(op: StoreOp) -> Failure {
+    Failure::Store { op, path: "part".to_owned(), errno: 28, reason: "no space".to_owned() }
+}
+
+/// More steps than any download here takes.
+const STEPS_MAX: usize = 400_000;
+
+/// How long after the last fault a download may take.
+const LATEST: Duration = Duration::from_secs(3_600);
