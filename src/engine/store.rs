@@ -244,8 +244,8 @@ impl Store {
     /// and renames it onto the target. Returns the published path.
     ///
     /// # Errors
-    /// [`Failure::Store`]; the target's name is as it was, unless it says that the directory's sync
-    /// failed after the rename. Part file and journal stay where that makes sense.
+    /// [`Failure::Store`]; the target's name is as it was. Part file and journal stay where that
+    /// makes sense.
     pub(crate) fn publish(mut self, total: u64, sync: bool) -> Result<PathBuf, Failure> {
         // A failure further down can be mended and the run repeated: then this is worth knowing.
         self.flush()?;
@@ -260,12 +260,9 @@ impl Store {
         if sync && let Err(errno) = rustix::io::retry_on_intr(|| rustix::fs::fsync(&self.part)) {
             return Err(self.lost_data(errno));
         }
-        publish::publish(&self.place, &self.part, &self.stat, self.replace)?;
+        publish::publish(&self.place, &self.part, &self.stat, self.replace, sync)?;
         self.journal = None;
         side::remove(&self.place, &self.place.journal_name());
-        if sync {
-            publish::sync_directory(&self.place)?;
-        }
         Ok(self.place.target())
     }
 
@@ -354,7 +351,7 @@ impl Store {
         } else {
             journal
                 .append(records)
-                .map_err(|e| store_failure(StoreOp::Journal, &self.place.journal(), e))
+                .map_err(|e| store_failure(StoreOp::Journal, &self.place.target(), e))
         };
         if result.is_err() {
             self.journal = None;

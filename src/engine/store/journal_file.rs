@@ -36,7 +36,7 @@ impl JournalFile {
             Ok(file) => Ok(Self { file: Arc::new(file), length: bytes.len() as u64 }),
             Err(errno) => {
                 side::remove(place, &new);
-                Err(store_failure(StoreOp::Journal, &place.journal(), errno))
+                Err(store_failure(StoreOp::Journal, &place.target(), errno))
             }
         }
     }

@@ -151,6 +151,18 @@ fn rt39_the_mode_is_the_users_and_not_widened() {
 }
 
 #[test]
+fn a_synced_replacement_leaves_nothing_of_the_old_file() {
+    let world = World::new();
+    fs::write(world.path("file"), "old").unwrap();
+    let mut store = world.open().store;
+    let file = store.prepare(Some(10), &validators(), false).unwrap();
+    write(&file, 0..10);
+    store.publish(10, true).unwrap();
+    assert_eq!(world.names(), ["file"]);
+    assert_eq!(fs::metadata(world.path("file")).unwrap().len(), 10);
+}
+
+#[test]
 fn what_was_recorded_is_held_after_a_kill() {
     let world = World::new();
     world.killed_after(&[0..1000, 5000..9000, 1000..2000]);
