@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// The fields that only the origin of `url` may see: the user's own, then `Referer`,
-/// `Authorization` and `Cookie`. A field of the user's own replaces the one that would be made here. Reads the netrc
-/// file and the cookie file.
+/// `Authorization` and `Cookie`. A field of the user's own replaces the one that would be made
+/// here. Reads the netrc file and the cookie file.
 ///
 /// For `Authorization`, in this order: `--user`, the URL's userinfo, a bearer token, netrc; but a
 /// password that netrc knows completes a user that came without one.

@@ -23,6 +23,7 @@ mod sink;
 mod wire;
 
 pub use download::{Canceller, Download};
+pub use engine::resolve::split_zone;
 pub use error::{Error, ErrorKind};
 pub use event::{Counter, Event, Observer, Phase};
 pub use options::{

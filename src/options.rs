@@ -69,9 +69,13 @@ impl Algorithm {
         }
     }
 
-    /// The digest's length in bytes.
+    /// The digest's length in hex digits.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn hex_len(self) -> usize {
+        2 * self.bytes()
+    }
+
+    fn bytes(self) -> usize {
         match self {
             Self::Sha256 | Self::Blake3 => 32,
             Self::Sha512 => 64,
@@ -111,7 +115,7 @@ impl Digest {
     /// # Errors
     /// In words, when the text is not hex of the algorithm's length.
     pub fn new(algorithm: Algorithm, hex: &str) -> Result<Self, String> {
-        let want = algorithm.len() * 2;
+        let want = algorithm.hex_len();
         if hex.len() != want {
             return Err(format!(
                 "expected {want} hex digits for {}, got {} characters",

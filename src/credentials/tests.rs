@@ -1,3 +1,5 @@
+//! Which fields come of which options, and which are refused.
+
 use super::*;
 use crate::options::{Header, Secret};
 

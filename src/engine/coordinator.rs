@@ -105,7 +105,7 @@ impl Coordinator<'_> {
                 self.fleet.handle_store(now, id, event);
             }
             Message::Cancel(signal) => {
-                self.cancelled.get_or_insert((Instant::now(), signal));
+                self.cancelled.get_or_insert_with(|| (Instant::now(), signal));
                 self.fleet.stop(now, Failure::Cancelled { signal });
             }
         }

@@ -213,7 +213,6 @@ impl Transfer {
         let Some(object) = &self.object else { return false };
         let moved = matches!(status, 301 | 302 | 303 | 307 | 308);
         let expired = matches!(status, 401 | 403 | 404 | 410) && object.url != self.original;
-        let done = self.work.done_bytes();
         lost.part && (moved || expired) && self.may_resolve(lost.sent)
     }
 

@@ -17,9 +17,8 @@ mod verify;
 use std::fmt;
 
 pub(crate) use client::{Client, Identity, Roots, Setup, Trust};
-pub(crate) use handshake::{Handshake, Progress};
 pub(crate) use server::{Accepted, Acceptor};
-pub(crate) use session::{HEADROOM, OpenedRecords, Session, record_lacks};
+pub(crate) use session::{HEADROOM, Session, record_lacks};
 
 /// What kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -174,6 +174,11 @@ impl Witness {
         Ok(())
     }
 
+    /// Whose connection it is.
+    pub(crate) fn owner(&self, conn: Conn) -> Option<TransferId> {
+        self.conns.get(&conn).map(|seen| seen.owner)
+    }
+
     pub(crate) fn event(
         &mut self,
         now: Duration,

@@ -61,6 +61,24 @@ impl File {
         self.runs.iter().map(|(at, (end, _))| *at..*end)
     }
 
+    /// Takes over what `other` has of `range`.
+    pub(crate) fn copy(&mut self, other: &Self, range: &Range<u64>) {
+        for (at, (end, source)) in &other.runs {
+            let part = range.start.max(*at)..range.end.min(*end);
+            if part.start < part.end {
+                self.write(part, *source);
+            }
+        }
+    }
+
+    /// Whether all of `range` is there and `fits`.
+    pub(crate) fn holds(&self, range: &Range<u64>, fits: impl Fn(Source) -> bool) -> bool {
+        let inside = self.runs.iter().filter(|(_, (_, source))| fits(*source));
+        let parts =
+            inside.map(|(at, (end, _))| range.end.min(*end).saturating_sub(range.start.max(*at)));
+        parts.sum::<u64>() == range.end - range.start
+    }
+
     /// Whether the first `total` bytes are there, and nothing else.
     pub(crate) fn covers(&self, total: u64) -> bool {
         let mut at = 0;

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, clippy::tests_outside_test_module, reason = "this is a test")]
 
 mod check;
+mod disk;
 mod file;
 mod origin;
 mod rng;

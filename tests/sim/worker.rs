@@ -326,7 +326,7 @@ impl World {
         run.at = upto;
         let (owner, attempt, start) = (run.owner, run.attempt, run.start);
         let source = run.reply.as_ref().expect("a body").source(start);
-        self.members[owner.0 as usize].file.write(range.clone(), source);
+        self.members[owner.0 as usize].disk.part.write(range.clone(), source);
         self.emit(conn, ConnEvent::Wrote { attempt, range });
     }
 

@@ -6,13 +6,12 @@ use uget::{
     fleet::{Fleet, Limits, TransferId},
     http::{field::Validators, request::Request},
     journal::Held,
-    range::RangeSet,
     transfer::{Command, Conn, ConnEvent, Failure, Policy, StoreEvent, StoreOp, Transfer},
 };
 
 use crate::{
     check::Witness,
-    file::File,
+    disk::{Crash, Disk},
     origin::{Reaction, Server},
     rng::Rng,
     site::{self, Host, Refusal, Site},
@@ -34,6 +33,8 @@ pub(crate) struct World {
     pub(crate) skipped_closed: u64,
     /// Connections of a host are all alike.
     pub(crate) even: bool,
+    /// The process was killed.
+    crashed: bool,
     /// Nothing goes wrong from then on.
     pub(crate) heals: Duration,
     limits: Limits,
@@ -46,8 +47,7 @@ pub(crate) struct World {
 /// One transfer and its place on the disk.
 pub(crate) struct Member {
     pub(crate) policy: Policy,
-    pub(crate) file: File,
-    pub(crate) prepared: Option<(u64, Validators)>,
+    pub(crate) disk: Disk,
     pub(crate) kept: bool,
     pub(crate) published: bool,
     pub(crate) store_time: Duration,
@@ -62,6 +62,7 @@ pub(crate) enum What {
     Stop(Failure),
     Change(usize),
     Expire(usize),
+    Crash(Crash),
 }
 
 impl World {
@@ -75,8 +76,7 @@ impl World {
             Limits { total: *rng.one_of(&[64, 16, 4]), per_host: *rng.one_of(&[64, 16, 3]) };
         let member = |policy: Policy| Member {
             policy,
-            file: File::default(),
-            prepared: None,
+            disk: Disk::default(),
             kept: false,
             published: false,
             store_time: Duration::ZERO,
@@ -92,6 +92,7 @@ impl World {
             cross: Duration::from_micros(rng.magnitude(8)),
             skipped_closed: 0,
             even: false,
+            crashed: false,
             heals: if faults { rng.millis(1_000..120_000) } else { Duration::ZERO },
             limits,
             faults,
@@ -130,6 +131,13 @@ impl World {
                 self.after(at, What::Expire(id));
             }
         }
+        for _ in 0..3 {
+            if self.faults && self.members.len() == 1 && self.rng.one_in(5) {
+                let delay = Duration::from_micros(self.rng.magnitude(23));
+                let how = if self.rng.one_in(2) { Crash::Kill } else { Crash::Power };
+                self.after(delay, What::Crash(how));
+            }
+        }
         if self.faults && self.rng.one_in(6) {
             let delay = self.rng.millis(0..3_000);
             self.after(delay, What::Stop(Failure::Cancelled { signal: 2 }));
@@ -141,15 +149,13 @@ impl World {
         self.fleet = Fleet::new(self.limits);
         self.socks.clear();
         self.witness.restart(&held);
-        self.agenda
-            .retain(|_, what| matches!(what, What::Change(_) | What::Expire(_) | What::Stop(_)));
+        self.agenda.retain(|_, what| {
+            matches!(what, What::Change(_) | What::Expire(_) | What::Stop(_) | What::Crash(_))
+        });
         for (index, held) in held.into_iter().enumerate() {
             let url = self.sites[index].url(&self.hosts, 0);
             let policy = self.members[index].policy.clone();
             self.members[index].kept = false;
-            if held.is_none() {
-                self.members[index].file.clear();
-            }
             let transfer = Transfer::new(url, policy, held, self.now);
             self.fleet.add(transfer);
         }
@@ -160,14 +166,24 @@ impl World {
     /// # Errors
     /// What was violated.
     pub(crate) fn run(&mut self) -> Result<(), String> {
-        for round in 0..4 {
+        for round in 0..6 {
             self.run_once()?;
+            if std::mem::take(&mut self.crashed) {
+                if self.members[0].published {
+                    // What a power cut leaves of a name that was not synced is not promised.
+                    return Ok(());
+                }
+                let held = self.what_is_held()?;
+                self.say(|| format!("---- after a crash, with {held:?}"));
+                self.start(held);
+                continue;
+            }
             self.judge()?;
             let again = self.faults && self.members.len() == 1 && !self.members[0].published;
-            if !again || round == 3 {
+            if !again || round > 3 {
                 break;
             }
-            let held = self.what_is_held();
+            let held = self.what_is_held()?;
             if held.iter().all(Option::is_none) {
                 break;
             }
@@ -177,17 +193,17 @@ impl World {
         Ok(())
     }
 
-    fn what_is_held(&mut self) -> Vec<Option<Held>> {
-        let held = |member: &Member| {
-            let (total, validators) = member.prepared.as_ref().filter(|_| member.kept)?;
-            let mut done = RangeSet::new();
-            for range in member.file.ranges() {
-                done.insert(range);
+    fn what_is_held(&mut self) -> Result<Vec<Option<Held>>, String> {
+        let mut all = Vec::new();
+        for member in &mut self.members {
+            let held = if member.kept { member.disk.held()? } else { None };
+            match &held {
+                Some(held) => member.disk.trust_only(&held.done),
+                None => member.disk.forget(),
             }
-            let validator = validators.strong().map(str::to_owned);
-            Some(Held { total: *total, validator, done })
-        };
-        self.members.iter().map(held).collect()
+            all.push(held);
+        }
+        Ok(all)
     }
 
     pub(crate) fn run_once(&mut self) -> Result<(), String> {
@@ -219,6 +235,9 @@ impl World {
                 }
                 _ => self.happen()?,
             }
+            if self.crashed {
+                return Ok(());
+            }
             let late = self.now - begun.min(self.now);
             if late > self.heals + LATEST {
                 return Err(format!("not over after {late:?}, faults ended at {:?}", self.heals));
@@ -234,6 +253,7 @@ impl World {
         match what {
             What::Event(conn, event) => {
                 self.say(|| format!("{conn:?} {event:?}"));
+                self.record(conn, &event);
                 self.witness.event(self.now, conn, &event)?;
                 self.fleet.handle_conn(at, conn, event);
             }
@@ -248,6 +268,14 @@ impl World {
                 self.say(|| "stop".to_owned());
                 self.witness.stop(self.now, &failure);
                 self.fleet.stop(at, failure);
+            }
+            What::Crash(how) => {
+                self.say(|| format!("{how:?}"));
+                for member in &mut self.members {
+                    member.disk.crash(how, &mut self.rng);
+                    member.kept = true;
+                }
+                self.crashed = true;
             }
             What::Change(id) => {
                 self.say(|| "changed".to_owned());
@@ -282,8 +310,10 @@ impl World {
             Command::Publish { total } => return self.publish(id, total),
             Command::Abandon { keep } => {
                 self.members[id.0 as usize].kept = keep;
-                if !keep {
-                    self.members[id.0 as usize].file.clear();
+                if keep {
+                    self.members[id.0 as usize].disk.close();
+                } else {
+                    self.members[id.0 as usize].disk.forget();
                 }
             }
             Command::Note(_) => {}
@@ -291,14 +321,24 @@ impl World {
         Ok(())
     }
 
+    /// What the coordinator does with its own journal.
+    fn record(&mut self, conn: Conn, event: &ConnEvent) {
+        let ConnEvent::Wrote { range, .. } = event else { return };
+        let Some(owner) = self.witness.owner(conn) else { return };
+        let now = self.now;
+        let sync = self.faults && self.rng.one_in(8);
+        let disk = &mut self.members[owner.0 as usize].disk;
+        disk.wrote(range.clone(), now);
+        if sync {
+            disk.sync();
+        }
+    }
+
     fn prepare(&mut self, id: TransferId, total: Option<u64>, version: Validators, resume: bool) {
         let fails = self.fault_in(80);
         let delay = Duration::from_micros(self.rng.magnitude(19));
         let member = &mut self.members[id.0 as usize];
-        if !resume {
-            member.file.clear();
-        }
-        member.prepared = total.map(|total| (total, version));
+        member.disk.prepare(total, &version, resume);
         member.store_time = delay;
         let result = if fails { Err(store_failure(StoreOp::Preallocate)) } else { Ok(()) };
         self.after(delay, What::Store(id, StoreEvent::Prepared(result)));
@@ -310,12 +350,12 @@ impl World {
         let site = &self.sites[id.0 as usize];
         let member = &mut self.members[id.0 as usize];
         member.store_time = delay;
-        if !member.file.covers(total) {
+        if !member.disk.part.covers(total) {
             return Err("published before every byte was written".into());
         }
-        let right = member.file.version().is_none_or(|version| version == 0)
+        let right = member.disk.part.version().is_none_or(|version| version == 0)
             && total == site.versions[0].length
-            && (total == 0 || member.file.version().is_some());
+            && (total == 0 || member.disk.part.version().is_some());
         let result = if fails {
             Err(store_failure(StoreOp::Publish))
         } else if member.policy.digest && !right {
@@ -394,8 +434,8 @@ impl World {
 }
 
 fn whole(site: &Site, member: &Member) -> Result<(), String> {
-    let total = member.file.written();
-    match member.file.version() {
+    let total = member.disk.part.written();
+    match member.disk.part.version() {
         None if total == 0 && site.versions.iter().any(|version| version.length == 0) => Ok(()),
         Some(version) if site.versions[version as usize].length == total => Ok(()),
         None if !site.is_splice_visible(member.policy.pin) => Ok(()),

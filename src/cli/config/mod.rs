@@ -125,7 +125,7 @@ pub(crate) fn usage(what: impl Into<String>) -> Error {
 fn one_url(urls: Vec<String>) -> Result<String, Error> {
     match <[String; 1]>::try_from(urls) {
         Ok([url]) => {
-            http_url(&url)?;
+            http_url(&uget::split_zone(&url).0)?;
             Ok(url)
         }
         Err(none) if none.is_empty() => {

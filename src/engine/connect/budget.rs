@@ -19,11 +19,6 @@ use crate::transfer::{Failure, Phase};
 pub(crate) struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// One that nobody has set.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Stops everything that holds a clone, within [`SLICE`].
     pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Release);

@@ -78,18 +78,17 @@ impl Dialer {
         }
     }
 
-    /// The first address of a name, for a proxy that wants one.
+    /// The addresses of a name, for a proxy that wants one.
     ///
     /// # Errors
     /// As [`Self::dial`].
-    pub(super) fn first(
+    pub(super) fn addresses(
         &self,
         host: &Host<&str>,
         port: u16,
         budget: &Budget,
-    ) -> Result<SocketAddr, Failure> {
-        let addresses = self.resolver.addresses(host, port, budget)?;
-        addresses.first().copied().ok_or(Failure::Internal("a name without an address"))
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        self.resolver.addresses(host, port, budget)
     }
 
     /// Waits, no longer than one more attempt would take, while another connection finds out

@@ -165,15 +165,45 @@ impl Connector {
                 }
             }
             Kind::Socks { remote_names } => {
-                let to = match Destination::of(&host, port, remote_names) {
-                    Some(to) => to,
-                    None => Destination::Address(self.dialer.first(&host, port, budget)?),
+                let wanted = match Destination::of(&host, port, remote_names) {
+                    Some(to) => vec![to],
+                    None => {
+                        let addresses = self.dialer.addresses(&host, port, budget)?;
+                        addresses.into_iter().map(Destination::Address).collect()
+                    }
                 };
-                socks::ask(proxy, &mut stream, &to, budget)?;
-                Way::plain(stream)
+                return self.through_socks(proxy, stream, &wanted, budget);
             }
         };
         Ok(Way { peer, ..way })
+    }
+
+    /// Asks a SOCKS proxy for one destination after the other. It closes its connection when one
+    /// cannot be reached (RFC 1928 section 6).
+    fn through_socks(
+        &self,
+        proxy: &Proxy,
+        stream: Stream,
+        wanted: &[Destination<'_>],
+        budget: &Budget,
+    ) -> Result<Way, Failure> {
+        let mut stream = Some(stream);
+        let mut last = Failure::Internal("a name without an address");
+        for to in wanted {
+            let mut stream = match stream.take() {
+                Some(stream) => stream,
+                None => {
+                    let dialled = self.dialer.dial(&proxy.host(), proxy.port, None, budget);
+                    Stream::Tcp(dialled.map_err(|e| proxy.broke(e))?.0)
+                }
+            };
+            match socks::ask(proxy, &mut stream, to, budget) {
+                Ok(()) => return Ok(Way::plain(stream)),
+                Err(failure @ Failure::Proxy { .. }) => last = failure,
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(last)
     }
 }
 

@@ -105,7 +105,8 @@ impl Proxy {
     /// the port is 1080 where none is given, 443 for `https`.
     fn parse(text: &str) -> Result<Self, Failure> {
         let unusable = |why: &str| refused(format!("its URL cannot be used: {why}"), None);
-        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "http" => Kind::Http,
             "https" => Kind::Https,

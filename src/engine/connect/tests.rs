@@ -1,3 +1,5 @@
+//! Connections to listeners of our own, willing and unwilling.
+
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener},
@@ -36,21 +38,23 @@ fn a_plain_connection_is_blocking_and_says_whom_it_reached() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let opened = connector(&Network::default())
-        .open(&url(&format!("http://127.0.0.1:{port}/x")), None, &Cancel::new())
+        .open(&url(&format!("http://127.0.0.1:{port}/x")), None, &Cancel::default())
         .unwrap();
     assert_eq!(opened.peer, Some(Ipv4Addr::LOCALHOST.into()));
     assert!(opened.secure.is_none());
     let Stream::Tcp(mut stream) = opened.stream else { panic!("not TCP") };
     assert!(stream.nodelay().unwrap());
     let (mut peer, _) = listener.accept().unwrap();
-    let reader = thread::spawn(move || {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        byte
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            byte
+        });
+        thread::sleep(Duration::from_millis(30));
+        peer.write_all(b"x").unwrap();
+        assert_eq!(reader.join().unwrap(), *b"x");
     });
-    thread::sleep(Duration::from_millis(30));
-    peer.write_all(b"x").unwrap();
-    assert_eq!(reader.join().unwrap(), *b"x");
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn localhost_reaches_a_listener_of_one_family() {
     let connector = connector(&network);
     for _ in 0..4 {
         let opened =
-            connector.open(&url(&format!("http://localhost:{port}/")), None, &Cancel::new());
+            connector.open(&url(&format!("http://localhost:{port}/")), None, &Cancel::default());
         assert_eq!(opened.unwrap().peer, Some(Ipv4Addr::LOCALHOST.into()));
     }
 }
@@ -70,7 +74,7 @@ fn localhost_reaches_a_listener_of_one_family() {
 fn a_refusal_names_target_and_errno() {
     let port = closed_port();
     let failure = connector(&Network::default())
-        .open(&url(&format!("http://127.0.0.1:{port}/")), None, &Cancel::new())
+        .open(&url(&format!("http://127.0.0.1:{port}/")), None, &Cancel::default())
         .unwrap_err();
     assert_eq!(
         failure,
@@ -95,7 +99,7 @@ fn connections_spread_and_a_dead_address_is_tried_once() {
     };
     let connector = connector(&network);
     let url = url(&format!("http://many.test:{port}/"));
-    let open = || connector.open(&url, None, &Cancel::new()).unwrap();
+    let open = || connector.open(&url, None, &Cancel::default()).unwrap();
     let seconds = AtomicUsize::new(0);
     let kept: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
@@ -108,7 +112,7 @@ fn connections_spread_and_a_dead_address_is_tried_once() {
     }
     let on_second = seconds.load(Ordering::Relaxed);
     assert!((6..=10).contains(&on_second), "{on_second} of 16 on the second address");
-    let avoided = connector.open(&url, Some(IpAddr::from([127, 0, 0, 2])), &Cancel::new());
+    let avoided = connector.open(&url, Some(IpAddr::from([127, 0, 0, 2])), &Cancel::default());
     assert_eq!(avoided.unwrap().peer, Some(IpAddr::from([127, 0, 0, 3])));
     drop(third);
 }
@@ -140,10 +144,10 @@ fn a_silent_address_costs_a_quarter_of_a_second_once() {
     };
     let connector = connector(&network);
     let url = url(&format!("http://half.test:{port}/"));
-    let first = connector.open(&url, None, &Cancel::new()).unwrap();
+    let first = connector.open(&url, None, &Cancel::default()).unwrap();
     assert!(first.took >= race::STAGGER && first.took < Duration::from_secs(1));
     for _ in 0..3 {
-        let next = connector.open(&url, None, &Cancel::new()).unwrap();
+        let next = connector.open(&url, None, &Cancel::default()).unwrap();
         assert!(next.took < race::STAGGER, "tried the silent address again");
     }
 }
@@ -154,11 +158,11 @@ fn silence_ends_with_the_time_limit_or_with_a_cancel() {
     let url = url(&format!("http://{silent}/"));
     let limit = Duration::from_millis(150);
     let connector = Connector::new(&Network::default(), &Tls::default(), limit).unwrap();
-    let failure = connector.open(&url, None, &Cancel::new()).unwrap_err();
+    let failure = connector.open(&url, None, &Cancel::default()).unwrap_err();
     assert_eq!(failure, Failure::Timeout { phase: Phase::Connect, limit });
 
     let connector = self::connector(&Network::default());
-    let cancel = Cancel::new();
+    let cancel = Cancel::default();
     thread::scope(|scope| {
         let opening = scope.spawn(|| connector.open(&url, None, &cancel).unwrap_err());
         thread::sleep(Duration::from_millis(100));
@@ -176,7 +180,7 @@ fn the_local_end_can_be_chosen() {
     let url = url(&format!("http://127.0.0.1:{port}/"));
     let with = |interface: &str| {
         let interface = Some(interface.to_owned());
-        connector(&Network { interface, ..Network::default() }).open(&url, None, &Cancel::new())
+        connector(&Network { interface, ..Network::default() }).open(&url, None, &Cancel::default())
     };
     with("127.0.0.9").unwrap();
     assert_eq!(listener.accept().unwrap().1.ip(), IpAddr::from([127, 0, 0, 9]));
@@ -192,10 +196,10 @@ fn a_unix_socket_replaces_every_address() {
     let network = Network { unix_socket: Some(path.clone()), ..Network::default() };
     let connector = connector(&network);
     let url = url("http://nowhere.invalid/");
-    let failure = connector.open(&url, None, &Cancel::new()).unwrap_err();
+    let failure = connector.open(&url, None, &Cancel::default()).unwrap_err();
     assert!(matches!(failure, Failure::Connect { errno: 2, .. }), "{failure:?}");
     let _listener = UnixListener::bind(&path).unwrap();
-    let opened = connector.open(&url, None, &Cancel::new()).unwrap();
+    let opened = connector.open(&url, None, &Cancel::default()).unwrap();
     assert!(matches!(opened.stream, Stream::Unix(_)));
     assert_eq!(opened.peer, None);
 }

@@ -1,3 +1,5 @@
+//! Lookups that are shared, fail, hang, or never happen.
+
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
@@ -7,7 +9,7 @@ use super::*;
 use crate::engine::connect::Cancel;
 
 fn budget(millis: u64) -> Budget {
-    Budget::new(Duration::from_millis(millis), &Cancel::new())
+    Budget::new(Duration::from_millis(millis), &Cancel::default())
 }
 
 fn with(ask: Ask, network: &Network) -> Resolver {
@@ -113,7 +115,7 @@ fn a_resolver_that_hangs_is_left_behind() {
         resolver.addresses(&Host::Domain("slow.test"), 80, &budget(100)),
         Err(Failure::Timeout { phase: Phase::Resolve, limit })
     );
-    let cancel = Cancel::new();
+    let cancel = Cancel::default();
     cancel.set();
     let budget = Budget::new(Duration::from_secs(60), &cancel);
     assert_eq!(

@@ -1,3 +1,5 @@
+//! Which proxy serves what, and what is said to it.
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
@@ -140,7 +142,7 @@ impl Pipe for Played {
 }
 
 fn budget() -> Budget {
-    Budget::new(std::time::Duration::from_secs(5), &Cancel::new())
+    Budget::new(std::time::Duration::from_secs(5), &Cancel::default())
 }
 
 fn tunnel(proxy: &str, answer: &[u8]) -> (Result<(), Failure>, String) {

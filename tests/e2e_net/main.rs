@@ -1,0 +1,24 @@
+//! The real binary on its way to an origin: TLS, names, proxies, credentials; every case on both
+//! engines, against real servers and proxies where there are any.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "the threads of a test need no names")]
+#![expect(clippy::print_stderr, reason = "a test says on stderr why it was left out")]
+
+#[path = "../support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "these cases do not need all of what they stand on")]
+mod support;
+
+mod authority;
+mod daemon;
+mod front;
+
+mod certificates;
+mod leaks;
+mod proxies;
+mod reach;
+mod records;
+mod servers;
+
+/// A kibibyte and a mebibyte, in bytes.
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;

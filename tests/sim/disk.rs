@@ -1,0 +1,171 @@
+//! A disk: a part file and its journal, what of both the kernel has, and what would survive it.
+
+use std::{ops::Range, time::Duration};
+
+use uget::{
+    http::field::Validators,
+    journal::{Header, Held, Ledger, Replay, Resumable, replay},
+    range::RangeSet,
+};
+
+use crate::{
+    file::{File, Source},
+    rng::Rng,
+};
+
+/// The files of one target.
+#[derive(Default)]
+pub(crate) struct Disk {
+    /// The part file as the kernel has it.
+    pub(crate) part: File,
+    /// What of it is on the platter.
+    durable: File,
+    journal: Vec<u8>,
+    ledger: Option<Ledger>,
+    resumed: Option<Resumable>,
+    boot: u32,
+}
+
+/// How a process ends without having its say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Crash {
+    /// SIGKILL: the kernel has everything that was written.
+    Kill,
+    /// The power fails: the kernel had it.
+    Power,
+}
+
+impl Disk {
+    /// Starts a part file, or goes on with the one that was found.
+    pub(crate) fn prepare(&mut self, total: Option<u64>, version: &Validators, resume: bool) {
+        if !resume {
+            self.forget();
+        }
+        let header = Header {
+            epoch: self.epoch(),
+            identity: [7; 32],
+            url: "http://h.test/".to_owned(),
+            total,
+            validator: version.strong().map(str::to_owned),
+            inode: 1,
+        };
+        let (done, synced) =
+            self.resumed.take().map(|state| (state.done, state.synced)).unwrap_or_default();
+        let mut ledger = Ledger::new(header, done, synced);
+        self.journal = ledger.rewrite();
+        self.ledger = Some(ledger);
+    }
+
+    fn epoch(&self) -> String {
+        format!("boot {}", self.boot)
+    }
+
+    /// The coordinator learns that bytes were written, and records them in its own time.
+    pub(crate) fn wrote(&mut self, range: Range<u64>, now: Duration) {
+        let Some(ledger) = &mut self.ledger else { return };
+        ledger.wrote(range, now);
+        if ledger.is_due(now) {
+            self.journal.extend(ledger.take());
+        }
+    }
+
+    /// Everything that was reported is brought to the platter.
+    pub(crate) fn sync(&mut self) {
+        let Some(ledger) = &mut self.ledger else { return };
+        let covered = ledger.syncable();
+        for range in covered.iter() {
+            self.durable.copy(&self.part, &range);
+        }
+        self.journal.extend(ledger.synced(&covered));
+        if ledger.is_bloated() {
+            self.journal = ledger.rewrite();
+        }
+    }
+
+    /// The end of an orderly process that keeps its part.
+    pub(crate) fn close(&mut self) {
+        if let Some(mut ledger) = self.ledger.take() {
+            self.journal.extend(ledger.take());
+        }
+    }
+
+    /// Both files are removed.
+    pub(crate) fn forget(&mut self) {
+        self.part.clear();
+        self.durable.clear();
+        self.journal.clear();
+        self.ledger = None;
+        self.resumed = None;
+    }
+
+    /// The process is gone, and perhaps the machine.
+    pub(crate) fn crash(&mut self, how: Crash, rng: &mut Rng) {
+        self.ledger = None;
+        match how {
+            // The last append may have been cut.
+            Crash::Kill => {
+                let torn = rng.pick(0..20) as usize;
+                self.journal.truncate(self.journal.len().saturating_sub(torn));
+            }
+            Crash::Power => {
+                self.boot += 1;
+                let left = rng.pick(0..self.journal.len() as u64 + 1) as usize;
+                self.journal.truncate(left);
+                if rng.one_in(3) {
+                    let junk = rng.pick(1..100);
+                    self.journal.extend((0..junk).map(|_| rng.next() as u8));
+                }
+                let lost: Vec<_> = self.part.ranges().filter(|_| rng.one_in(2)).collect();
+                for range in lost {
+                    self.part.write(range, GARBAGE);
+                }
+                // Runs are merged, so also cut somewhere.
+                let cut = rng.magnitude(26);
+                self.part.write(cut..cut + rng.magnitude(22), GARBAGE);
+                let durable: Vec<_> = self.durable.ranges().collect();
+                for range in durable {
+                    self.part.copy(&self.durable, &range);
+                }
+            }
+        }
+        if rng.one_in(10) && !self.journal.is_empty() {
+            let at = rng.pick(0..self.journal.len() as u64) as usize;
+            self.journal[at] ^= 1 << rng.pick(0..8);
+        }
+    }
+
+    /// What a new process finds.
+    ///
+    /// # Errors
+    /// The journal says more than is there.
+    pub(crate) fn held(&mut self) -> Result<Option<Held>, String> {
+        let state = match replay(&self.journal, &self.epoch()) {
+            Replay::Resumable(state) => state,
+            Replay::Fresh(_) => {
+                self.forget();
+                return Ok(None);
+            }
+        };
+        for range in state.done.iter() {
+            if !self.part.holds(&range, |source| source != GARBAGE) {
+                return Err(format!("the journal is ahead of the data: {range:?}"));
+            }
+        }
+        let validator = state.header.validator.clone();
+        let held = Held { total: state.total, validator, done: state.done.clone() };
+        self.resumed = Some(state);
+        Ok(Some(held))
+    }
+
+    /// What is not in `done` is to be written again.
+    pub(crate) fn trust_only(&mut self, done: &RangeSet) {
+        let mut sound = File::default();
+        for range in done.iter() {
+            sound.copy(&self.part, &range);
+        }
+        self.part = sound;
+    }
+}
+
+/// Bytes that were never written as they are.
+const GARBAGE: Source = Source { version: u32::MAX, shift: 0 };
