@@ -1,5 +1,5 @@
 //! Which certificates are believed, and who we are: files, environment and system store read into
-//! what [`wire`] needs.
+//! what [`crate::wire`] needs.
 
 use std::{
     fs,
