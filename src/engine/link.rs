@@ -11,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Job, Limits, Order, Reporter, gate::Gate, intake::Intake, watch::Watch};
+use super::{
+    Job, Limits, Order, Reporter,
+    gate::Gate,
+    intake::Intake,
+    watch::{Watch, standstill},
+};
 use crate::{
     http::{
         self,
@@ -250,7 +255,7 @@ impl<I: Io> Link<I> {
     /// Receives until the final head is complete. The whole head is under one deadline: a drip of
     /// octets does not extend it.
     async fn head(&mut self, clock: &mut Clock) -> Result<Answer, Failure> {
-        let until = Instant::now() + self.limits.stall;
+        let mut until = Instant::now() + self.limits.stall;
         let mut exchange = Exchange::default();
         loop {
             let (used, answer) = exchange.head(self.intake.raw(self.io.buffer()))?;
@@ -260,7 +265,9 @@ impl<I: Io> Link<I> {
                 return Ok(answer);
             }
             let fresh = clock.first_byte.is_none();
+            let asked = Instant::now();
             let received = self.receive(None).await;
+            until += standstill(asked.elapsed(), PATIENCE).unwrap_or_default();
             if Instant::now() >= until {
                 let limit = self.limits.stall;
                 return Err(Failure::Timeout { phase: Phase::Head, limit });
@@ -352,7 +359,10 @@ impl<I: Io> Link<I> {
         let held = flow.written + self.intake.out().len() as u64;
         let missing =
             flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
-        match self.receive(missing).await {
+        let asked = Instant::now();
+        let received = self.receive(missing).await;
+        flow.watch.paused(standstill(asked.elapsed(), PATIENCE).unwrap_or_default());
+        match received {
             Ok(Some(0)) => {
                 let bare = self.session.is_some() && !self.closed;
                 match flow.answer.body.eof() {
@@ -475,9 +485,12 @@ fn cancelled() -> Failure {
 /// With less room than this in the buffer, what waits is written before more is received.
 const ROOM_MIN: usize = 16 * 1024;
 
-/// What waits in the buffer of a slow connection is written after this long, so that a crash loses
-/// little and progress is seen.
-const FLUSH_AFTER: Duration = Duration::from_millis(200);
+/// What waits in the buffer of a slow connection is written after this long, so that a kill loses
+/// next to nothing and progress is seen. A connection that is fast fills its buffer sooner.
+const FLUSH_AFTER: Duration = PATIENCE;
+
+/// How long a receive waits before it comes back with what there is.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(25);
 
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {

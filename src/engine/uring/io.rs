@@ -5,7 +5,6 @@ use std::{
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     rc::Rc,
-    time::Duration,
 };
 
 use rustix::{io::Errno, net::RecvFlags};
@@ -19,7 +18,7 @@ use super::{
     super::{
         Order,
         connect::Stream,
-        link::{Idle, Io},
+        link::{Idle, Io, PATIENCE},
         lowat::LowWater,
         threads::peek,
     },
@@ -150,6 +149,3 @@ fn taken(buffer: &mut Option<Buffer>) -> io::Result<Buffer> {
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::ECANCELED))
 }
-
-/// How long a receive waits before somebody looks at the clock.
-const PATIENCE: Duration = Duration::from_millis(200);
