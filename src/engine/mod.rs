@@ -6,6 +6,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod coordinator;
+pub(crate) mod existing;
 pub(crate) mod follow;
 mod gate;
 mod intake;

@@ -213,7 +213,8 @@ impl Transfer {
         self.close_all();
         self.stage = Stage::Publishing;
         self.store = Store::Publishing;
-        self.commands.push_back(Command::Publish { total });
+        let keep = self.facts.kept;
+        self.commands.push_back(if keep { Command::Keep } else { Command::Publish { total } });
     }
 }
 

@@ -274,6 +274,7 @@ impl Transfer {
         }
         self.store = Store::Unready;
         self.held = None;
+        self.known = None;
         self.object = None;
         self.hold = None;
         self.resolved = None;
@@ -318,7 +319,7 @@ impl Transfer {
                     }
                 }
                 Command::Prepare { .. } => self.store = Store::Unready,
-                Command::Publish { .. } => self.store = Store::Ready,
+                Command::Publish { .. } | Command::Keep => self.store = Store::Ready,
                 Command::Receive { .. } | Command::Skip { .. } | Command::Shrink { .. } => {}
                 Command::Close { .. } | Command::Abandon { .. } | Command::Note(_) => {
                     self.commands.push_back(command);

@@ -319,6 +319,7 @@ impl World {
                 self.prepare(id, total, validators, resume);
             }
             Command::Publish { total } => return self.publish(id, total),
+            Command::Keep => return Err("kept what was never there".into()),
             Command::Abandon { keep } => {
                 self.members[id.0 as usize].kept = keep;
                 if keep {
