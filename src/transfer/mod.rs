@@ -261,18 +261,18 @@ impl Transfer {
     /// When [`Self::handle_timeout`] must be called at the latest, on the clock of `now`.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let later = |time: &Duration| *time > self.now;
         let asking = matches!(self.stage, Stage::Asking | Stage::Moving);
         let own = if asking {
-            let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
+            let hold = self.hold.as_ref().map(|hold| hold.until).filter(|until| *until > self.now);
             let due = self.work.next_due(self.now);
-            let crowd = self.crowd.next_timeout().filter(later);
-            let ramp = self.ramp.next_timeout().filter(later);
+            let crowd = self.crowd.next_timeout();
+            let ramp = self.ramp.next_timeout();
             [hold, due, crowd, ramp, self.next_laggard()].into_iter().flatten().min()
         } else {
             None
         };
-        [own, self.deadline().filter(later)].into_iter().flatten().min()
+        // A time that an event has overtaken is still to be handled, or it never would be.
+        [own, self.deadline()].into_iter().flatten().min()
     }
 
     /// The time is `now`: whatever was waiting for it happens.
