@@ -100,6 +100,7 @@ impl Download {
             .map_err(|failure| outcome::early(&failure))?;
         let wants = seat::Wants {
             digest: options.digest.clone(),
+            stated: None,
             print_digest: options.print_digest,
             sync: match options.fsync {
                 Fsync::Auto => options.digest.is_some(),

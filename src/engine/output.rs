@@ -89,7 +89,7 @@ pub(crate) fn ready(
             let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
             let path = Path::new("standard output");
             let fd = fd.map_err(|errno| store_failure(StoreOp::Create, path, errno))?;
-            let sink = Sink::stream(path.to_owned(), fd, wants.algorithms());
+            let sink = Sink::stream(path.to_owned(), fd);
             Ok(Start::Download(Ready::of(Output::Stream(sink))))
         }
         Target::Directory(directory) => opening.in_directory(directory),
@@ -97,7 +97,7 @@ pub(crate) fn ready(
             Place::File(target) => opening.file(target, true),
             Place::Directory(directory) => opening.in_directory(&directory),
             Place::Stream(path) => {
-                stream(path, wants, patience).map(|stream| Start::Download(Ready::of(stream)))
+                stream(path, patience).map(|stream| Start::Download(Ready::of(stream)))
             }
         },
     }
@@ -192,7 +192,7 @@ impl Opening<'_> {
 }
 
 /// Opens a FIFO, device or descriptor to write into it.
-fn stream(path: PathBuf, wants: &Wants, patience: &Patience<'_>) -> Result<Output, Failure> {
+fn stream(path: PathBuf, patience: &Patience<'_>) -> Result<Output, Failure> {
     let fail = |errno| store_failure(StoreOp::Create, &path, errno);
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     let fd = loop {
@@ -208,7 +208,7 @@ fn stream(path: PathBuf, wants: &Wants, patience: &Patience<'_>) -> Result<Outpu
         }
     };
     rustix::fs::fcntl_setfl(&fd, OFlags::WRONLY).map_err(fail)?;
-    Ok(Output::Stream(Sink::stream(path, fd, wants.algorithms())))
+    Ok(Output::Stream(Sink::stream(path, fd)))
 }
 
 fn is_fifo(path: &Path) -> bool {

@@ -60,7 +60,7 @@ use url::Url;
 
 use crate::{
     http::{
-        field::Validators,
+        field::{StatedDigest, Validators},
         redirect::{Chain, Origin},
     },
     journal::Held,
@@ -188,6 +188,7 @@ struct Facts {
     retries: u64,
     fallback: Option<&'static str>,
     disposition: Option<Vec<u8>>,
+    stated: Option<StatedDigest>,
     unverified: bool,
     fetched: bool,
     /// The finished file of an earlier run is what there is.
@@ -324,6 +325,7 @@ impl Transfer {
                 .as_ref()
                 .map_or_else(|| self.chain.current().clone(), |object| object.url.clone()),
             validators: self.object.as_ref().map(|o| o.validators.clone()).unwrap_or_default(),
+            stated: self.facts.stated.clone(),
             disposition: self.facts.disposition.clone(),
             verified_length: !self.facts.unverified,
         }
