@@ -11,6 +11,7 @@ pub(crate) mod follow;
 mod gate;
 mod intake;
 mod link;
+mod lowat;
 pub(crate) mod outcome;
 pub(crate) mod output;
 mod reread;

@@ -32,6 +32,7 @@ use url::Url;
 use crate::{
     http::{escape, field::Validators, redact},
     journal::{Header, Held, Ledger, Replay, Resumable, replay},
+    range::RangeSet,
     transfer::{Failure, Finished, StoreOp},
 };
 
@@ -181,6 +182,7 @@ impl Store {
         }
         if let Some(total) = total {
             let (done, synced) = held.map(|h| (h.done, h.synced)).unwrap_or_default();
+            let durable = !synced.is_empty();
             let header = Header {
                 epoch: self.epoch.clone(),
                 identity: self.identity,
@@ -192,7 +194,7 @@ impl Store {
             let mut ledger = Ledger::new(header, done, synced);
             let bytes = ledger.rewrite();
             self.stale_journal = true;
-            self.journal = Some(JournalFile::replace(&self.place, &bytes)?);
+            self.journal = Some(JournalFile::replace(&self.place, &bytes, durable)?);
             self.ledger = Some(ledger);
         }
         self.untouched = false;
@@ -217,18 +219,24 @@ impl Store {
     /// data ([`StoreOp::Sync`]); the part file is then worthless and its journal gone.
     pub(crate) fn tick(&mut self, now: Duration) -> Result<(), Failure> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        let mut records = Vec::new();
-        match self.syncer.poll(now) {
-            None => {}
-            Some(Ok(covered)) => records = ledger.synced(&covered),
+        let covered = match self.syncer.poll(now) {
+            None => RangeSet::new(),
+            Some(Ok(covered)) => covered,
             Some(Err(errno)) => return Err(self.lost_data(errno)),
+        };
+        if !covered.is_empty() {
+            let marks = ledger.synced(&covered);
+            self.append(&marks)?;
+            if let Some(journal) = &self.journal {
+                self.syncer.start_marks(journal, now);
+            }
+        } else if ledger.is_due(now) {
+            let records = ledger.take();
+            self.append(&records)?;
         }
-        if ledger.is_due(now) {
-            records.extend(ledger.take());
+        if let Some(ledger) = &self.ledger {
+            self.syncer.start_if_due(ledger, &self.part, &self.place, self.sync, now);
         }
-        self.append(&records)?;
-        let (Some(ledger), Some(journal)) = (&self.ledger, &self.journal) else { return Ok(()) };
-        self.syncer.start_if_due(ledger, &self.part, journal, &self.place, self.sync, now);
         Ok(())
     }
 
@@ -251,8 +259,8 @@ impl Store {
     /// and renames it onto the target. Returns the published path.
     ///
     /// # Errors
-    /// [`Failure::Store`]; the target's name is as it was, unless it says that the directory's sync
-    /// failed after the rename. Part file and journal stay where that makes sense.
+    /// [`Failure::Store`]; the target's name is as it was. Part file and journal stay where that
+    /// makes sense.
     pub(crate) fn publish(mut self, total: u64, sync: bool) -> Result<PathBuf, Failure> {
         // A failure further down can be mended and the run repeated: then this is worth knowing.
         self.flush()?;
@@ -270,12 +278,9 @@ impl Store {
         if sync && let Err(errno) = rustix::io::retry_on_intr(|| rustix::fs::fsync(&self.part)) {
             return Err(self.lost_data(errno));
         }
-        publish::publish(&self.place, &self.part, &self.stat, self.replace)?;
+        publish::publish(&self.place, &self.part, &self.stat, self.replace, sync)?;
         self.journal = None;
         side::remove(&self.place, &self.place.journal_name());
-        if sync {
-            publish::sync_directory(&self.place)?;
-        }
         Ok(self.place.target())
     }
 
@@ -374,11 +379,11 @@ impl Store {
         let result = if records.is_empty() {
             Ok(())
         } else if ledger.is_bloated() {
-            JournalFile::replace(&self.place, &ledger.rewrite()).map(|new| *journal = new)
+            JournalFile::replace(&self.place, &ledger.rewrite(), true).map(|new| *journal = new)
         } else {
             journal
                 .append(records)
-                .map_err(|e| store_failure(StoreOp::Journal, &self.place.journal(), e))
+                .map_err(|e| store_failure(StoreOp::Journal, &self.place.target(), e))
         };
         if result.is_err() {
             self.journal = None;

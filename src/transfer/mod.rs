@@ -175,7 +175,9 @@ struct Hold {
 /// The original URL was asked again, because the one after redirects stopped working.
 #[derive(Clone, Copy, Debug)]
 struct Resolved {
-    at: Duration,
+    /// The first request after that.
+    attempt: u64,
+    /// What was there by then.
     done: u64,
 }
 
@@ -470,3 +472,6 @@ impl Transfer {
         self.links.values().filter_map(Link::job).any(|job| job.role == role)
     }
 }
+
+#[cfg(test)]
+mod tests;

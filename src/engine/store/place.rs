@@ -59,7 +59,7 @@ impl Place {
                 FileType::Symlink => {}
                 _ => return Ok(Self::Stream(path.to_owned())),
             }
-            let parent = at.parent().unwrap_or(Path::new("/"));
+            let parent = at.parent().unwrap_or_else(|| Path::new("/"));
             if rustix::fs::statfs(or_here(parent)).is_ok_and(|fs| fs.f_type == PROC) {
                 return Ok(Self::Stream(path.to_owned()));
             }
@@ -85,7 +85,7 @@ impl Paths {
     pub(super) fn of(target: &Path, create: bool) -> Result<Self, Failure> {
         let fail = |errno| store_failure(StoreOp::Create, target, errno);
         let name = target.file_name().ok_or_else(|| fail(Errno::ISDIR))?.to_owned();
-        let directory_path = target.parent().unwrap_or(Path::new("")).to_owned();
+        let directory_path = target.parent().map(Path::to_owned).unwrap_or_default();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = || rustix::fs::openat(CWD, or_here(&directory_path), flags, Mode::empty());
         let directory = match open() {
@@ -135,11 +135,6 @@ impl Paths {
     /// The part file's path.
     pub(super) fn part(&self) -> PathBuf {
         self.directory_path.join(self.part_name())
-    }
-
-    /// The journal's path.
-    pub(super) fn journal(&self) -> PathBuf {
-        self.directory_path.join(self.journal_name())
     }
 
     /// The directory's path, never empty.

@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::{http::field::ETag, range::RangeSet};
+use crate::http::field::ETag;
 
 const TOTAL: u64 = 1 << 20;
 
@@ -148,6 +148,18 @@ fn rt39_the_mode_is_the_users_and_not_widened() {
     }
     fs::set_permissions(world.path("file"), fs::Permissions::from_mode(0o4755)).unwrap();
     assert_eq!(publish(), 0o755);
+}
+
+#[test]
+fn a_synced_replacement_leaves_nothing_of_the_old_file() {
+    let world = World::new();
+    fs::write(world.path("file"), "old").unwrap();
+    let mut store = world.open().store;
+    let file = store.prepare(Some(10), &validators(), false).unwrap();
+    write(&file, 0..10);
+    store.publish(10, true).unwrap();
+    assert_eq!(world.names(), ["file"]);
+    assert_eq!(fs::metadata(world.path("file")).unwrap().len(), 10);
 }
 
 #[test]
@@ -315,11 +327,9 @@ fn after_a_reboot_only_what_was_synced_is_held() {
     assert!(store.next_timeout().is_some());
     write(&file, 1000..2000);
     store.record(1000..2000, ms(5001)).unwrap();
-    while store.syncer.poll(ms(0)).is_none_or(|covered| {
-        let records = store.ledger.as_mut().unwrap().synced(&covered.unwrap());
-        store.append(&records).unwrap();
-        false
-    }) {
+    let unsynced = |store: &Store| store.ledger.as_ref().unwrap().unsynced();
+    while unsynced(&store) != 1000 {
+        store.tick(ms(5002)).unwrap();
         std::thread::yield_now();
     }
     drop(file);
