@@ -21,6 +21,12 @@ fn keeps_attributes(t: &Test) -> bool {
     set.is_ok()
 }
 
+/// Makes a FIFO.
+fn fifo(t: &Test, name: &str) {
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, t.path(name), mode).unwrap();
+}
+
 e2e_test!(rt22_a_digest_that_fits_needs_no_request, |t| {
     let object = Object::random(700, 3 * MIB + 1);
     let digest = object.sha256();
@@ -252,4 +258,33 @@ e2e_test!(a_not_modified_that_names_another_version_is_not_believed, |t| {
         .start();
     t.delivers(&t.uget(["-j1", "-o", "object.bin", &origin.url()]).run(), "object.bin", &old);
     t.delivers(&t.uget(["-j1", "-o", "object.bin", &origin.url()]).run(), "object.bin", &new);
+});
+
+e2e_test!(a_time_limit_while_the_reader_of_the_stream_is_away, |t| {
+    let origin = Origin::of(&Object::random(712, 32 * MIB)).start();
+    for target in ["-", "fifo"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut run = t.uget(["--max-time", "1", "-o", target, &origin.url()]);
+        let mut opened = None;
+        if target == "fifo" {
+            fifo(t, "fifo");
+            let both = fs::OpenOptions::new().read(true).write(true).open(t.path("fifo"));
+            opened = Some(both.unwrap());
+        } else {
+            run = run.stdout(writer);
+        }
+        let output = run.run();
+        output.fails(28).says("--max-time");
+        output.check(output.took.as_secs_f64() < 2.6, "it should end at once");
+        drop((reader, opened));
+    }
+});
+
+e2e_test!(a_time_limit_while_a_fifo_has_no_reader, |t| {
+    let origin = Origin::of(&Object::random(713, KIB)).start();
+    fifo(t, "fifo");
+    let output = t.uget(["--max-time", "1", "-o", "fifo", &origin.url()]).run();
+    output.fails(28);
+    output.check(output.took.as_secs_f64() < 2.0, "it should end at once");
+    assert_eq!(origin.log().count(), 0, "a request was made");
 });
