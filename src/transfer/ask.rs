@@ -438,6 +438,7 @@ impl Transfer {
 
     fn object_of(&mut self, head: Option<&Head>) -> Object {
         if let Some(head) = head {
+            self.facts.stated = head.stated_digest();
             self.facts.disposition = head.one("content-disposition").map(<[u8]>::to_vec);
         }
         let url = self.chain.current().clone();

@@ -60,7 +60,7 @@ use url::Url;
 
 use crate::{
     http::{
-        field::Validators,
+        field::{StatedDigest, Validators},
         redirect::{Chain, Origin},
     },
     journal::Held,
@@ -190,6 +190,7 @@ struct Facts {
     retries: u64,
     fallback: Option<&'static str>,
     disposition: Option<Vec<u8>>,
+    stated: Option<StatedDigest>,
     unverified: bool,
     fetched: bool,
     /// The finished file of an earlier run is what there is.
@@ -326,6 +327,7 @@ impl Transfer {
                 .as_ref()
                 .map_or_else(|| self.chain.current().clone(), |object| object.url.clone()),
             validators: self.object.as_ref().map(|o| o.validators.clone()).unwrap_or_default(),
+            stated: self.facts.stated.clone(),
             disposition: self.facts.disposition.clone(),
             verified_length: !self.facts.unverified,
         }
@@ -338,6 +340,13 @@ impl Transfer {
             return None;
         }
         Some(self.trouble.clone().map_or(Ok(()), Err))
+    }
+
+    /// Why it fails, as soon as that is known: before it is over, which takes as long as the slowest
+    /// of what runs still.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
     }
 
     /// The origin that it talks to now.

@@ -24,6 +24,7 @@ mod redirect;
 mod regression;
 mod retry;
 mod signals;
+mod stated;
 mod strict206;
 mod timeout;
 
