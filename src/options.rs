@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use url::Url;
 
+use crate::http::field::StatedDigest;
 pub use crate::transfer::{Connections, Pin};
 
 /// Where the bytes go.
@@ -127,6 +128,16 @@ impl Digest {
             return Err(format!("expected {want} hex digits for {}", algorithm.name()));
         }
         Ok(Self { algorithm, hex: hex.to_ascii_lowercase() })
+    }
+
+    /// What a server says.
+    pub(crate) fn from_stated(stated: &StatedDigest) -> Self {
+        let (algorithm, bytes) = match stated {
+            StatedDigest::Sha256(bytes) => (Algorithm::Sha256, &bytes[..]),
+            StatedDigest::Sha512(bytes) => (Algorithm::Sha512, &bytes[..]),
+        };
+        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { algorithm, hex }
     }
 }
 
@@ -297,6 +308,8 @@ pub struct Options {
     pub fsync: Fsync,
     /// Use what an earlier run left.
     pub resume: bool,
+    /// Download even what is there already and up to date.
+    pub force: bool,
     /// Start over once when the resource changed.
     pub restart_on_change: bool,
     /// Other URLs of the same object.
@@ -338,6 +351,7 @@ impl Default for Options {
             max_size: None,
             fsync: Fsync::Auto,
             resume: true,
+            force: false,
             restart_on_change: false,
             mirrors: Vec::new(),
             headers: Vec::new(),

@@ -14,11 +14,11 @@
 //! | `transferred`, `resumed` | bytes fetched in this run, bytes of earlier runs that were used |
 //! | `etag`, `last_modified` | as received |
 //! | `digest`, `sha256` | `ALGO:HEX` of the digest that was computed; its hex if that is SHA-256 |
-//! | `verified` | a digest was given and it matched |
+//! | `verified` | a digest was given, by the user or by the server, and it matched |
 //! | `verified_length` | the end was known by a length or a last chunk, not by a close |
 //! | `strategy` | `ranges`, `stream` or `up-to-date` |
 //! | `fallback_reason` | why one stream was used where many were wanted |
-//! | `engine` | `uring` or `threads` |
+//! | `engine` | `uring` or `threads`; `none` where nothing had to be asked and none was chosen |
 //! | `connections` | the most that were open at once |
 //! | `requests`, `retries` | requests sent, redirects and retries included; attempts made again |
 //! | `elapsed`, `transfer_elapsed` | start to published name; first to last body byte |

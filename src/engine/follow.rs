@@ -62,7 +62,7 @@ impl Follower {
     /// Every byte is there: hashes what is left. Blocks.
     ///
     /// # Errors
-    /// The file cannot be read back, it shrank, or [`Self::stop`] was called.
+    /// The file cannot be read back, it shrank, or [`Stopper::stop`] was called.
     pub(crate) fn finish(mut self, total: u64) -> io::Result<Vec<Computed>> {
         {
             let mut state = self.shared.lock();

@@ -31,6 +31,8 @@ use crate::{
 pub(crate) struct Wants {
     /// The digest it must have.
     pub(crate) digest: Option<Digest>,
+    /// The digest that the server states, if the user gave none.
+    pub(crate) stated: Option<Digest>,
     /// A digest to report.
     pub(crate) print_digest: Option<Algorithm>,
     /// Sync data and directory before the name is published.
@@ -49,6 +51,8 @@ pub(crate) struct Seat {
     held: RangeSet,
     follower: Option<Follower>,
     finishing: Option<Finishing>,
+    /// Digests of the file that is there already.
+    existing: Vec<Computed>,
     counter: Counter,
     shown: Shown,
     /// When the first and the last bytes were written.
@@ -78,6 +82,7 @@ impl Seat {
         url: &Url,
         output: Output,
         held: RangeSet,
+        existing: Vec<Computed>,
         wants: Wants,
         counter: Counter,
     ) -> Self {
@@ -90,6 +95,7 @@ impl Seat {
             held,
             follower: None,
             finishing: None,
+            existing,
             counter,
             shown: Shown::default(),
             flowed: None,
@@ -115,6 +121,11 @@ impl Seat {
         view: &View,
     ) -> Result<(), Failure> {
         self.name(view)?;
+        // What the user demands goes before what the server says of itself.
+        self.wants.stated = match self.wants.digest {
+            Some(_) => None,
+            None => view.stated.as_ref().map(Digest::from_stated),
+        };
         self.follower = None;
         let started_over = !self.done.is_empty();
         match &mut self.output {
@@ -133,7 +144,10 @@ impl Seat {
                 let reason = "bytes were handed on already and the server cannot resume";
                 return Err(Failure::CannotResume { reason: reason.to_owned() });
             }
-            Some(Output::Stream(sink)) => self.sink = Some(sink.clone()),
+            Some(Output::Stream(sink)) => {
+                sink.hash(&self.wants.algorithms());
+                self.sink = Some(sink.clone());
+            }
             Some(Output::Named { .. }) | None => {
                 return Err(Failure::Internal("a part file without a name"));
             }
@@ -200,6 +214,19 @@ impl Seat {
         });
         let thread = spawned.map_err(|e| no_thread(StoreOp::Publish, &e))?;
         self.finishing = Some(Finishing { thread, stopper });
+        Ok(())
+    }
+
+    /// The file that is there already is what there is.
+    ///
+    /// # Errors
+    /// It cannot be synced.
+    pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        let Some(Output::File(store)) = self.output.take() else {
+            return Err(Failure::Internal("what was never looked at is up to date"));
+        };
+        self.path = Some(store.keep(self.wants.sync)?);
+        self.computed = std::mem::take(&mut self.existing);
         Ok(())
     }
 
@@ -274,9 +301,9 @@ impl Seat {
         &self.url
     }
 
-    /// A digest was given, and it matched (or there would be no report).
+    /// A digest was given or stated, and it matched (or there would be no report).
     pub(crate) fn verified(&self) -> bool {
-        self.wants.digest.is_some() && !self.computed.is_empty()
+        self.wants.expected().is_some() && !self.computed.is_empty()
     }
 
     /// From the first byte to the last.
@@ -308,9 +335,15 @@ impl Seat {
 }
 
 impl Wants {
+    /// The digest that the object is checked against.
+    pub(crate) fn expected(&self) -> Option<&Digest> {
+        self.digest.as_ref().or(self.stated.as_ref())
+    }
+
     /// Every algorithm that is needed, once.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
-        let mut algorithms: Vec<_> = self.digest.iter().map(|digest| digest.algorithm).collect();
+        let mut algorithms: Vec<_> =
+            self.expected().map(|digest| digest.algorithm).into_iter().collect();
         algorithms.extend(self.print_digest.filter(|of| !algorithms.contains(of)));
         algorithms
     }
@@ -344,7 +377,7 @@ impl Finish {
     }
 
     fn verify(&self) -> Result<(), Failure> {
-        if let Some(expected) = &self.wants.digest {
+        if let Some(expected) = self.wants.expected() {
             let computed = self.computed.iter().find(|(of, _)| *of == expected.algorithm);
             let actual = computed.map(|(_, hex)| hex.clone()).unwrap_or_default();
             if actual != expected.hex {

@@ -16,6 +16,7 @@
 
 mod allocate;
 mod fault;
+mod finished;
 mod identity;
 mod journal_file;
 mod place;
@@ -31,13 +32,15 @@ use url::Url;
 use crate::{
     http::{escape, field::Validators, redact},
     journal::{Header, Held, Ledger, Replay, Resumable, replay},
-    transfer::{Failure, StoreOp},
+    range::RangeSet,
+    transfer::{Failure, Finished, StoreOp},
 };
 
 use self::{journal_file::JournalFile, side::Stat, syncer::Syncer};
 
 pub(crate) use self::{
-    fault::{store_failure, store_failure_words},
+    fault::{store_exists, store_failure, store_failure_words},
+    finished::{open_target, sync_target},
     place::Place,
 };
 
@@ -64,6 +67,9 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     /// What the journal proves; offer it to the transfer.
     pub(crate) held: Option<Held>,
+    /// What the file of the target's name is known to be, if it is of this URL and as it was
+    /// published. Offer that to the transfer, too.
+    pub(crate) finished: Option<Finished>,
     /// There was something on disk, and it is of no use: why.
     pub(crate) fresh: Option<String>,
 }
@@ -81,6 +87,8 @@ pub(crate) struct Store {
     url: String,
     /// What may be resumed, until [`Self::prepare`] uses or discards it.
     held: Option<Resumable>,
+    /// What the target will be known to be, once it is published.
+    validator: Option<String>,
     /// There may be a journal on disk, and it must not survive a fresh start.
     stale_journal: bool,
     /// The part file is an earlier run's, and not a byte of it was changed.
@@ -110,6 +118,7 @@ impl Store {
             replace: wanted.replace,
             sync: wanted.sync,
             held: None,
+            validator: None,
             stale_journal: false,
             untouched: !created,
             ledger: None,
@@ -117,7 +126,8 @@ impl Store {
             syncer: Syncer::default(),
             place,
         };
-        if !store.replace && store.place.target_exists() {
+        let finished = finished::read(&store.place, &store.identity);
+        if !store.replace && finished.is_none() && store.place.target_exists() {
             if created {
                 store.remove_files();
             }
@@ -135,22 +145,28 @@ impl Store {
             validator: h.header.validator.clone(),
             done: h.done.clone(),
         });
-        Ok(Opened { store, held, fresh })
+        Ok(Opened { store, held, finished, fresh })
     }
 
     /// Makes the part file ready for `total` bytes: with what the journal proved when `resume`,
     /// else empty. May be called again, for a restart. Workers write through the file it yields.
     ///
     /// # Errors
-    /// [`Failure::Store`]: no space, quota, size limit ([`StoreOp::Preallocate`], and the space is
-    /// given back), [`StoreOp::Truncate`], [`StoreOp::Journal`].
+    /// [`Failure::Store`]: there is a file that may not be replaced ([`StoreOp::Create`]); no space,
+    /// quota, size limit ([`StoreOp::Preallocate`], and the space is given back);
+    /// [`StoreOp::Truncate`], [`StoreOp::Journal`].
     pub(crate) fn prepare(
         &mut self,
         total: Option<u64>,
         validators: &Validators,
         resume: bool,
     ) -> Result<Arc<File>, Failure> {
+        if !self.replace && self.place.target_exists() {
+            let why = "it is there already, and the server has another version";
+            return Err(store_exists(&self.place.target(), why));
+        }
         let held = self.held.take().filter(|h| resume && Some(h.total) == total);
+        self.validator = total.and(validators.strong()).map(str::to_owned);
         self.syncer.forget();
         self.ledger = None;
         self.journal = None;
@@ -166,6 +182,7 @@ impl Store {
         }
         if let Some(total) = total {
             let (done, synced) = held.map(|h| (h.done, h.synced)).unwrap_or_default();
+            let durable = !synced.is_empty();
             let header = Header {
                 epoch: self.epoch.clone(),
                 identity: self.identity,
@@ -177,7 +194,7 @@ impl Store {
             let mut ledger = Ledger::new(header, done, synced);
             let bytes = ledger.rewrite();
             self.stale_journal = true;
-            self.journal = Some(JournalFile::replace(&self.place, &bytes)?);
+            self.journal = Some(JournalFile::replace(&self.place, &bytes, durable)?);
             self.ledger = Some(ledger);
         }
         self.untouched = false;
@@ -189,6 +206,9 @@ impl Store {
     /// # Errors
     /// As [`Self::tick`].
     pub(crate) fn record(&mut self, range: Range<u64>, now: Duration) -> Result<(), Failure> {
+        if self.ledger.is_some() {
+            self.check_length()?;
+        }
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         ledger.wrote(range, now);
         self.tick(now)
@@ -202,18 +222,24 @@ impl Store {
     /// data ([`StoreOp::Sync`]); the part file is then worthless and its journal gone.
     pub(crate) fn tick(&mut self, now: Duration) -> Result<(), Failure> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        let mut records = Vec::new();
-        match self.syncer.poll(now) {
-            None => {}
-            Some(Ok(covered)) => records = ledger.synced(&covered),
+        let covered = match self.syncer.poll(now) {
+            None => RangeSet::new(),
+            Some(Ok(covered)) => covered,
             Some(Err(errno)) => return Err(self.lost_data(errno)),
+        };
+        if !covered.is_empty() {
+            let marks = ledger.synced(&covered);
+            self.append(&marks)?;
+            if let Some(journal) = &self.journal {
+                self.syncer.start_marks(journal, now);
+            }
+        } else if ledger.is_due(now) {
+            let records = ledger.take();
+            self.append(&records)?;
         }
-        if ledger.is_due(now) {
-            records.extend(ledger.take());
+        if let Some(ledger) = &self.ledger {
+            self.syncer.start_if_due(ledger, &self.part, &self.place, self.sync, now);
         }
-        self.append(&records)?;
-        let (Some(ledger), Some(journal)) = (&self.ledger, &self.journal) else { return Ok(()) };
-        self.syncer.start_if_due(ledger, &self.part, journal, &self.place, self.sync, now);
         Ok(())
     }
 
@@ -236,15 +262,22 @@ impl Store {
     /// and renames it onto the target. Returns the published path.
     ///
     /// # Errors
-    /// [`Failure::Store`]; the target's name is as it was, unless it says that the directory's sync
-    /// failed after the rename. Part file and journal stay where that makes sense.
+    /// [`Failure::Store`]; the target's name is as it was. Part file and journal stay where that
+    /// makes sense.
     pub(crate) fn publish(mut self, total: u64, sync: bool) -> Result<PathBuf, Failure> {
         // A failure further down can be mended and the run repeated: then this is worth knowing.
         self.flush()?;
-        let size = self.part.metadata().map(|m| m.len()).unwrap_or(u64::MAX);
+        let size = rustix::io::retry_on_intr(|| rustix::fs::fstat(&self.part))
+            .map_or(u64::MAX, |stat| stat.st_size.unsigned_abs());
+        if size < total {
+            return Err(self.cut_short());
+        }
         if size != total {
             rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&self.part, total))
                 .map_err(|e| store_failure(StoreOp::Truncate, &self.place.part(), e))?;
+        }
+        if let Some(validator) = &self.validator {
+            finished::write(&self.part, &self.identity, validator);
         }
         if let Some(Err(errno)) = self.syncer.finish(sync) {
             return Err(self.lost_data(errno));
@@ -252,11 +285,22 @@ impl Store {
         if sync && let Err(errno) = rustix::io::retry_on_intr(|| rustix::fs::fsync(&self.part)) {
             return Err(self.lost_data(errno));
         }
-        publish::publish(&self.place, &self.part, &self.stat, self.replace)?;
+        publish::publish(&self.place, &self.part, &self.stat, self.replace, sync)?;
         self.journal = None;
         side::remove(&self.place, &self.place.journal_name());
+        Ok(self.place.target())
+    }
+
+    /// The file that has the target's name is what there is: takes part file and journal away, and
+    /// makes that file last when `sync`. Returns its path.
+    ///
+    /// # Errors
+    /// [`Failure::Store`] with [`StoreOp::Sync`].
+    pub(crate) fn keep(mut self, sync: bool) -> Result<PathBuf, Failure> {
+        let _ = self.syncer.finish(false);
+        self.remove_files();
         if sync {
-            publish::sync_directory(&self.place)?;
+            finished::sync(&self.place)?;
         }
         Ok(self.place.target())
     }
@@ -342,17 +386,37 @@ impl Store {
         let result = if records.is_empty() {
             Ok(())
         } else if ledger.is_bloated() {
-            JournalFile::replace(&self.place, &ledger.rewrite()).map(|new| *journal = new)
+            JournalFile::replace(&self.place, &ledger.rewrite(), true).map(|new| *journal = new)
         } else {
             journal
                 .append(records)
-                .map_err(|e| store_failure(StoreOp::Journal, &self.place.journal(), e))
+                .map_err(|e| store_failure(StoreOp::Journal, &self.place.target(), e))
         };
         if result.is_err() {
             self.journal = None;
             self.ledger = None;
         }
         result
+    }
+
+    /// The part file has had its full length since [`Self::prepare`]. If it is shorter, somebody has
+    /// cut it, and later writes put a hole where bytes were; once the last byte is written nothing
+    /// would tell.
+    fn check_length(&mut self) -> Result<(), Failure> {
+        let Some(total) = self.ledger.as_ref().and_then(Ledger::total) else { return Ok(()) };
+        match rustix::io::retry_on_intr(|| rustix::fs::fstat(&self.part)) {
+            Ok(stat) if stat.st_size.unsigned_abs() < total => Err(self.cut_short()),
+            // What cannot be asked for is no reason to give up.
+            _ => Ok(()),
+        }
+    }
+
+    fn cut_short(&mut self) -> Failure {
+        side::discard_journal(&self.place);
+        self.journal = None;
+        self.ledger = None;
+        let why = "somebody cut the file short while it was written";
+        store_failure_words(StoreOp::Write, &self.place.part(), why)
     }
 
     /// The kernel reports a failed write-back once, and drops the pages: nothing in the part file

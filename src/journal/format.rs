@@ -32,7 +32,7 @@ pub struct Header {
     pub url: String,
     /// The complete length in bytes, if it was known.
     pub total: Option<u64>,
-    /// The strong validator, if there was one. One longer than [`TEXT_MAX`] counts as none.
+    /// The strong validator, if there was one. One longer than 8 KiB counts as none.
     pub validator: Option<String>,
     /// The part file's inode number; 0 where the filesystem has no lasting ones.
     pub inode: u64,

@@ -10,7 +10,7 @@
 //! explicit sync covered are.
 //!
 //! * [`encode`], [`Record`] and [`Header`] are the format;
-//! * [`replay`] turns bytes into a [`Replay`], cutting a torn or damaged tail;
+//! * [`replay()`] turns bytes into a [`Replay`], cutting a torn or damaged tail;
 //! * [`Ledger`] decides what to append and when, so that the journal stays small and close behind
 //!   the data.
 #![forbid(unsafe_code)]

@@ -60,7 +60,7 @@ use url::Url;
 
 use crate::{
     http::{
-        field::Validators,
+        field::{StatedDigest, Validators},
         redirect::{Chain, Origin},
     },
     journal::Held,
@@ -78,7 +78,7 @@ pub use command::{
     Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Note, OPEN_END, StoreEvent,
 };
 pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
-pub use policy::{Connections, Pin, Policy};
+pub use policy::{Connections, Finished, Pin, Policy};
 pub use verify::Expect;
 pub use view::{Activity, Route, Trouble, View};
 
@@ -95,6 +95,8 @@ pub struct Transfer {
     chain: Chain,
     question: Question,
     held: Option<Held>,
+    /// A finished file of an earlier run, until an answer tells whether it is up to date.
+    known: Option<Finished>,
     object: Option<Object>,
     work: Work,
     store: Store,
@@ -173,7 +175,9 @@ struct Hold {
 /// The original URL was asked again, because the one after redirects stopped working.
 #[derive(Clone, Copy, Debug)]
 struct Resolved {
-    at: Duration,
+    /// The first request after that.
+    attempt: u64,
+    /// What was there by then.
     done: u64,
 }
 
@@ -186,8 +190,11 @@ struct Facts {
     retries: u64,
     fallback: Option<&'static str>,
     disposition: Option<Vec<u8>>,
+    stated: Option<StatedDigest>,
     unverified: bool,
     fetched: bool,
+    /// The finished file of an earlier run is what there is.
+    kept: bool,
 }
 
 impl Transfer {
@@ -203,6 +210,7 @@ impl Transfer {
             commands: VecDeque::new(),
             chain: Chain::new(url.clone(), policy.max_redirects, policy.allow_downgrade),
             question: Question::Probe,
+            known: policy.finished.clone().filter(|_| held.is_none()),
             object: None,
             work: Work::new(None, RangeSet::new()),
             store: Store::Unready,
@@ -254,18 +262,18 @@ impl Transfer {
     /// When [`Self::handle_timeout`] must be called at the latest, on the clock of `now`.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let later = |time: &Duration| *time > self.now;
         let asking = matches!(self.stage, Stage::Asking | Stage::Moving);
         let own = if asking {
-            let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
+            let hold = self.hold.as_ref().map(|hold| hold.until).filter(|until| *until > self.now);
             let due = self.work.next_due(self.now);
-            let crowd = self.crowd.next_timeout().filter(later);
-            let ramp = self.ramp.next_timeout().filter(later);
+            let crowd = self.crowd.next_timeout();
+            let ramp = self.ramp.next_timeout();
             [hold, due, crowd, ramp, self.next_laggard()].into_iter().flatten().min()
         } else {
             None
         };
-        [own, self.deadline().filter(later)].into_iter().flatten().min()
+        // A time that an event has overtaken is still to be handled, or it never would be.
+        [own, self.deadline()].into_iter().flatten().min()
     }
 
     /// The time is `now`: whatever was waiting for it happens.
@@ -304,6 +312,7 @@ impl Transfer {
             retries: self.facts.retries,
             route: match &self.object {
                 None => Route::Unknown,
+                Some(_) if self.facts.kept => Route::UpToDate,
                 Some(_)
                     if self.work.is_complete() && !self.facts.fetched && self.held.is_some() =>
                 {
@@ -318,6 +327,7 @@ impl Transfer {
                 .as_ref()
                 .map_or_else(|| self.chain.current().clone(), |object| object.url.clone()),
             validators: self.object.as_ref().map(|o| o.validators.clone()).unwrap_or_default(),
+            stated: self.facts.stated.clone(),
             disposition: self.facts.disposition.clone(),
             verified_length: !self.facts.unverified,
         }
@@ -330,6 +340,13 @@ impl Transfer {
             return None;
         }
         Some(self.trouble.clone().map_or(Ok(()), Err))
+    }
+
+    /// Why it fails, as soon as that is known: before it is over, which takes as long as the slowest
+    /// of what runs still.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
     }
 
     /// The origin that it talks to now.
@@ -462,3 +479,6 @@ impl Transfer {
         self.links.values().filter_map(Link::job).any(|job| job.role == role)
     }
 }
+
+#[cfg(test)]
+mod tests;

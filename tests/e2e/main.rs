@@ -11,6 +11,7 @@ mod engines;
 mod fail_fast;
 mod fallback;
 mod files;
+mod finished;
 mod framing;
 mod happy;
 mod inherited;
@@ -23,6 +24,7 @@ mod redirect;
 mod regression;
 mod retry;
 mod signals;
+mod stated;
 mod strict206;
 mod timeout;
 

@@ -6,7 +6,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::{MIB, e2e_test, halves::*, support::*};
+use crate::{
+    MIB, e2e_test,
+    halves::*,
+    support::{request::Request, *},
+};
 
 fn other() -> Object {
     Object::random(910, SIZE)

@@ -3,7 +3,9 @@
 
 #![expect(unreachable_pub, reason = "a room of a test crate, written as one of its own")]
 
+mod authority;
 mod disk;
+mod front;
 mod mode;
 mod nginx;
 mod object;
@@ -11,7 +13,7 @@ mod origin;
 mod pty;
 mod record;
 mod reply;
-mod request;
+pub mod request;
 mod run;
 mod sandbox;
 mod script;
@@ -19,15 +21,15 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+pub use authority::{Authority, LOCAL, Leaf, TRUSTED};
 pub use disk::SmallDisk;
+pub use front::{Front, Manners};
 pub use mode::{Lie, Mode, Redirect};
 pub use nginx::Nginx;
 pub use object::{Object, hex};
 pub use origin::{Limit, Origin, Setup};
 pub use pty::Pty;
-pub use record::Log;
 pub use reply::{Body, Chunked, End, Framing, Reply, Version};
-pub use request::Request;
 pub use run::{Invocation, Output, Running};
 pub use sandbox::{Sandbox, is_root};
 pub use script::Script;

@@ -16,13 +16,16 @@ pub(super) struct JournalFile {
 
 impl JournalFile {
     /// Writes `bytes` beside the journal and renames them onto it: at no moment is there half a
-    /// journal in its place.
-    pub(super) fn replace(place: &Paths, bytes: &[u8]) -> Result<Self, Failure> {
+    /// journal in its place; after a power cut neither, if `durable`.
+    pub(super) fn replace(place: &Paths, bytes: &[u8], durable: bool) -> Result<Self, Failure> {
         let new = place.new_journal_name();
         side::remove(place, &new);
         let written = side::create(place, &new).and_then(|fd| {
             let mut file = File::from(fd);
             file.write_all(bytes).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+            if durable {
+                retry_on_intr(|| rustix::fs::fdatasync(&file))?;
+            }
             let name = place.journal_name();
             retry_on_intr(|| {
                 rustix::fs::renameat(&place.directory, &new, &place.directory, &name)
@@ -33,7 +36,7 @@ impl JournalFile {
             Ok(file) => Ok(Self { file: Arc::new(file), length: bytes.len() as u64 }),
             Err(errno) => {
                 side::remove(place, &new);
-                Err(store_failure(StoreOp::Journal, &place.journal(), errno))
+                Err(store_failure(StoreOp::Journal, &place.target(), errno))
             }
         }
     }

@@ -60,10 +60,9 @@ impl Place {
                 FileType::Symlink => {}
                 _ => return Ok(Self::Stream(path.to_owned())),
             }
-            let parent = at.parent().unwrap_or(Path::new("/"));
-            if retry_on_intr(|| rustix::fs::statfs(or_here(parent)))
-                .is_ok_and(|fs| fs.f_type == PROC)
-            {
+            let parent = at.parent().unwrap_or_else(|| Path::new("/"));
+            let filesystem = retry_on_intr(|| rustix::fs::statfs(or_here(parent)));
+            if filesystem.is_ok_and(|fs| fs.f_type == PROC) {
                 return Ok(Self::Stream(path.to_owned()));
             }
             let link =
@@ -89,7 +88,7 @@ impl Paths {
     pub(super) fn of(target: &Path, create: bool) -> Result<Self, Failure> {
         let fail = |errno| store_failure(StoreOp::Create, target, errno);
         let name = target.file_name().ok_or_else(|| fail(Errno::ISDIR))?.to_owned();
-        let directory_path = target.parent().unwrap_or(Path::new("")).to_owned();
+        let directory_path = target.parent().map(Path::to_owned).unwrap_or_default();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = || {
             retry_on_intr(|| {
@@ -144,11 +143,6 @@ impl Paths {
     /// The part file's path.
     pub(super) fn part(&self) -> PathBuf {
         self.directory_path.join(self.part_name())
-    }
-
-    /// The journal's path.
-    pub(super) fn journal(&self) -> PathBuf {
-        self.directory_path.join(self.journal_name())
     }
 
     /// The directory's path, never empty.

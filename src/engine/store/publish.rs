@@ -17,12 +17,13 @@ use crate::transfer::{Failure, StoreOp};
 
 /// Gives the part file its final mode and renames it onto the target; over an existing file only
 /// when `replace`. The old file is never removed first: at every moment the name holds the old file
-/// or the new one.
+/// or the new one. With `sync`, the rename lasts when this returns; if that fails, it is undone.
 pub(super) fn publish(
     place: &Paths,
     part: &File,
     stat: &Stat,
     replace: bool,
+    sync: bool,
 ) -> Result<(), Failure> {
     let fail = |errno| store_failure(StoreOp::Publish, &place.target(), errno);
     let mode = final_mode(place)?;
@@ -45,16 +46,48 @@ pub(super) fn publish(
             "the directory was moved or removed while the download ran",
         ));
     }
-    if replace { rename_over(place) } else { rename_new(place) }.map_err(fail)
+    if !replace {
+        rename_new(place).map_err(fail)?;
+    } else if !(sync && place.target_exists()) {
+        rename_over(place).map_err(fail)?;
+    } else {
+        return exchange(place).map_err(fail);
+    }
+    if sync && let Err(errno) = sync_directory(place) {
+        let (part, target) = (place.part_name(), place.target_name());
+        let _ = rustix::fs::renameat(&place.directory, target, &place.directory, &part);
+        return Err(store_failure(StoreOp::Sync, place.directory_path(), errno));
+    }
+    Ok(())
 }
 
-/// Makes the rename last. A filesystem that cannot sync directories is forgiven; a directory that
-/// may not be read cannot be synced.
-pub(super) fn sync_directory(place: &Paths) -> Result<(), Failure> {
-    let synced = open_directory(place).and_then(|d| retry_on_intr(|| rustix::fs::fsync(&d)));
-    match synced {
-        Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF | Errno::ACCESS) => Ok(()),
-        Err(errno) => Err(store_failure(StoreOp::Sync, place.directory_path(), errno)),
+/// Exchanges part file and target, so that the old file is there to come back if the directory
+/// cannot be synced. Where that is not known (some network and FUSE mounts), a rename must do.
+fn exchange(place: &Paths) -> Result<(), Errno> {
+    let (part, target) = (place.part_name(), place.target_name());
+    let (here, flags) = (&place.directory, RenameFlags::EXCHANGE);
+    let swap = || retry_on_intr(|| rustix::fs::renameat_with(here, &part, here, target, flags));
+    match swap() {
+        Ok(()) => {}
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOENT) => {
+            rename_over(place)?;
+            return sync_directory(place);
+        }
+        Err(errno) => return Err(errno),
+    }
+    sync_directory(place).inspect_err(|_| {
+        let _ = swap();
+    })?;
+    side::remove(place, &part);
+    Ok(())
+}
+
+/// Makes a rename last. A filesystem that cannot sync directories is forgiven; a directory that may
+/// not be read cannot be synced.
+pub(super) fn sync_directory(place: &Paths) -> Result<(), Errno> {
+    match open_directory(place).and_then(|d| retry_on_intr(|| rustix::fs::fsync(&d))) {
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF | Errno::ACCESS) => Ok(()),
+        result => result,
     }
 }
 

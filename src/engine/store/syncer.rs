@@ -2,7 +2,7 @@
 //! that little is left to wait for when data must be synced before it is published.
 //!
 //! At most one sync runs at a time, on a thread of its own that lives as long. It covers what was
-//! written when it started; the mark that says so is on disk with the next one.
+//! written when it started. The marks that say so are synced next, before any more data.
 
 use std::{
     fs::File,
@@ -51,7 +51,6 @@ impl Syncer {
         &mut self,
         ledger: &Ledger,
         part: &Arc<File>,
-        journal: &JournalFile,
         place: &Paths,
         eager: bool,
         now: Duration,
@@ -64,21 +63,33 @@ impl Syncer {
         if now < next && !(eager && unsynced >= EAGER) {
             return;
         }
-        let covered = ledger.syncable();
-        let (part, journal) = (Arc::clone(part), journal.file());
+        let part = Arc::clone(part);
         let directory = if self.directory_done { None } else { open_directory(place).ok() };
-        let spawned = Builder::new().name("uget-sync".into()).stack_size(STACK).spawn(move || {
+        self.directory_done = true;
+        self.start(ledger.syncable(), now, move || {
             retry_on_intr(|| rustix::fs::fdatasync(&part))?;
-            // These two only decide how much a power cut costs, not whether what is left is right.
-            let _ = retry_on_intr(|| rustix::fs::fdatasync(&journal));
+            // That the names last decides how much a power cut costs, not what is right.
             let _ = directory.map(|d| retry_on_intr(|| rustix::fs::fsync(&d)));
             Ok(())
         });
-        match spawned {
-            Ok(thread) => {
-                self.directory_done = true;
-                self.running = Some(Running { thread, covered, started: now });
-            }
+    }
+
+    /// Syncs the journal, which has just been told what the last sync covered.
+    pub(super) fn start_marks(&mut self, journal: &JournalFile, now: Duration) {
+        let journal = journal.file();
+        self.start(RangeSet::new(), now, move || {
+            // A mark that is lost costs bytes, not truth.
+            let _ = retry_on_intr(|| rustix::fs::fdatasync(&journal));
+            Ok(())
+        });
+    }
+
+    fn start<F>(&mut self, covered: RangeSet, now: Duration, sync: F)
+    where
+        F: FnOnce() -> Result<(), Errno> + Send + 'static,
+    {
+        match Builder::new().name("uget-sync".into()).stack_size(STACK).spawn(sync) {
+            Ok(thread) => self.running = Some(Running { thread, covered, started: now }),
             Err(_) => self.next = Some(now + INTERVAL),
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::{http::field::ETag, range::RangeSet};
+use crate::http::field::ETag;
 
 const TOTAL: u64 = 1 << 20;
 
@@ -100,7 +100,7 @@ fn failed(result: Result<Opened, Failure>) -> (StoreOp, i32) {
 #[test]
 fn a_whole_download_leaves_one_file() {
     let world = World::new();
-    let Opened { mut store, held, fresh } = world.open();
+    let Opened { mut store, held, fresh, .. } = world.open();
     assert_eq!((held, fresh), (None, None));
     let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
     assert_eq!(file.metadata().unwrap().len(), TOTAL);
@@ -151,10 +151,22 @@ fn rt39_the_mode_is_the_users_and_not_widened() {
 }
 
 #[test]
+fn a_synced_replacement_leaves_nothing_of_the_old_file() {
+    let world = World::new();
+    fs::write(world.path("file"), "old").unwrap();
+    let mut store = world.open().store;
+    let file = store.prepare(Some(10), &validators(), false).unwrap();
+    write(&file, 0..10);
+    store.publish(10, true).unwrap();
+    assert_eq!(world.names(), ["file"]);
+    assert_eq!(fs::metadata(world.path("file")).unwrap().len(), 10);
+}
+
+#[test]
 fn what_was_recorded_is_held_after_a_kill() {
     let world = World::new();
     world.killed_after(&[0..1000, 5000..9000, 1000..2000]);
-    let Opened { mut store, held, fresh } = world.open();
+    let Opened { mut store, held, fresh, .. } = world.open();
     let want = set(&[0..2000, 5000..9000]);
     let validator = Some("\"v1\"".to_owned());
     assert_eq!(held, Some(Held { total: TOTAL, validator, done: want }));
@@ -256,7 +268,7 @@ fn a_damaged_or_foreign_journal_is_a_fresh_start_that_says_why() {
         let world = World::new();
         world.killed_after(&[0..1000]);
         damage(&world);
-        let Opened { mut store, held, fresh } = world.open();
+        let Opened { mut store, held, fresh, .. } = world.open();
         assert_eq!(held, None, "{why}");
         let fresh = fresh.unwrap_or_else(|| panic!("nothing said: {why}"));
         // A new part file may get the old one's inode number, so two answers are right there.
@@ -315,11 +327,9 @@ fn after_a_reboot_only_what_was_synced_is_held() {
     assert!(store.next_timeout().is_some());
     write(&file, 1000..2000);
     store.record(1000..2000, ms(5001)).unwrap();
-    while store.syncer.poll(ms(0)).is_none_or(|covered| {
-        let records = store.ledger.as_mut().unwrap().synced(&covered.unwrap());
-        store.append(&records).unwrap();
-        false
-    }) {
+    let unsynced = |store: &Store| store.ledger.as_ref().unwrap().unsynced();
+    while unsynced(&store) != 1000 {
+        store.tick(ms(5002)).unwrap();
         std::thread::yield_now();
     }
     drop(file);

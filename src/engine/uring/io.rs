@@ -5,9 +5,9 @@ use std::{
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     rc::Rc,
-    time::Duration,
 };
 
+use rustix::{io::Errno, net::RecvFlags};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_uring::{
     buf::{BoundedBuf, fixed::FixedBuf},
@@ -18,7 +18,8 @@ use super::{
     super::{
         Order,
         connect::Stream,
-        link::{Idle, Io},
+        link::{Idle, Io, PATIENCE},
+        lowat::LowWater,
         threads::peek,
     },
     receive::receive,
@@ -48,6 +49,7 @@ pub(super) struct Ring {
     orders: UnboundedReceiver<Order>,
     buffer: Option<Buffer>,
     shared: Rc<Shared>,
+    low_water: LowWater,
 }
 
 impl Ring {
@@ -60,16 +62,18 @@ impl Ring {
         // SAFETY: the descriptor was just given up by its only owner, and is a connected stream
         // socket. tokio-uring's operations do not care whether it is TCP or Unix.
         let stream = unsafe { TcpStream::from_raw_fd(OwnedFd::from(stream).into_raw_fd()) };
-        Self { stream, orders, buffer: Some(buffer), shared }
+        Self { stream, orders, buffer: Some(buffer), shared, low_water: LowWater::new() }
     }
 
-    fn socket(&self) -> BorrowedFd<'_> {
-        // SAFETY: the socket is open as long as `stream`, which `self` owns.
-        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
-    }
-
-    fn take(&mut self) -> io::Result<Buffer> {
-        self.buffer.take().ok_or_else(|| io::Error::other("the buffer is out"))
+    /// Takes what is there: less than the low-water mark, or nothing.
+    fn receive_now(&mut self, room: Range<usize>) -> io::Result<Option<usize>> {
+        let bytes = self.buffer.as_mut().and_then(|buffer| buffer.bytes().get_mut(room));
+        let Some(bytes) = bytes else { return Ok(None) };
+        match rustix::net::recv(socket(&self.stream), bytes, RecvFlags::DONTWAIT) {
+            Ok((received, _)) => Ok(Some(received)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 
@@ -86,16 +90,14 @@ impl Io for Ring {
         self.stream.write_all(bytes).await.0
     }
 
-    async fn receive(
-        &mut self,
-        room: Range<usize>,
-        fill: bool,
-        patience: Duration,
-    ) -> io::Result<Option<usize>> {
-        let buffer = self.take()?;
-        let (result, buffer) = receive(self.socket(), buffer, room, fill, patience).await;
+    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>> {
+        let socket = socket(&self.stream);
+        self.low_water.set(socket, if fill { room.len() } else { 1 });
+        let buffer = taken(&mut self.buffer)?;
+        let (result, buffer) = receive(socket, buffer, room.clone(), fill, PATIENCE).await;
         self.buffer = Some(buffer);
         match result {
+            Err(error) if is_passing(&error) && fill => self.receive_now(room),
             Err(error) if is_passing(&error) => Ok(None),
             other => other.map(Some),
         }
@@ -108,7 +110,7 @@ impl Io for Ring {
         };
         let file = self.shared.file(file).map_err(|error| sink.failed(&error))?;
         loop {
-            let buffer = self.take().map_err(|error| sink.failed(&error))?;
+            let buffer = taken(&mut self.buffer).map_err(|error| sink.failed(&error))?;
             let (result, buffer) = match buffer {
                 Buffer::Fixed(buffer) => {
                     let slice = buffer.slice(from.clone());
@@ -130,8 +132,17 @@ impl Io for Ring {
     }
 
     fn idle(&self) -> Idle {
-        peek(self.socket())
+        peek(socket(&self.stream))
     }
+}
+
+fn socket(stream: &TcpStream) -> BorrowedFd<'_> {
+    // SAFETY: the socket is open as long as the stream, which is borrowed as long.
+    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
+}
+
+fn taken(buffer: &mut Option<Buffer>) -> io::Result<Buffer> {
+    buffer.take().ok_or_else(|| io::Error::other("the buffer is out"))
 }
 
 /// An operation that says "again" and means it.
