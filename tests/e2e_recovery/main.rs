@@ -13,6 +13,7 @@ mod changes;
 mod halves;
 mod kills;
 mod moments;
+mod power;
 mod side_files;
 mod syscalls;
 
