@@ -15,9 +15,14 @@ mod signal;
 mod size;
 mod text;
 
-use std::{panic, process::ExitCode};
+use std::{
+    panic,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::Parser;
+use signal_hook::low_level;
 use uget::{Download, Error, ErrorKind, Report};
 
 use self::{
@@ -62,7 +67,7 @@ fn download(job: Job) -> ExitCode {
     };
     let canceller = download.canceller();
     let mut display = Display::start(voice, download.counter());
-    erase_on_panic(display.screen());
+    end_on_panic(display.screen());
     if let Err(why) = signal::watch(canceller, display.screen()) {
         display.warn(&format!("a signal would end this without cleaning up: {why}"));
     }
@@ -72,12 +77,28 @@ fn download(job: Job) -> ExitCode {
     end(voice, &ending, &result)
 }
 
-/// A panic's message does not go into the middle of the live line.
-fn erase_on_panic(screen: Screen) {
+/// A panic, on whatever thread, ends the process at once with one line that says what it was: a
+/// download that waited for that thread would wait for ever. What is on disk then is what a crash
+/// would leave, and can be resumed. With `RUST_BACKTRACE` set it is told at length besides.
+fn end_on_panic(screen: Screen) {
     let usual = panic::take_hook();
+    let before = AtomicBool::new(false);
     panic::set_hook(Box::new(move |what| {
-        screen.farewell(None);
-        usual(what);
+        let code = i32::from(exit::code(ErrorKind::Internal));
+        // To say so takes a thread, which may be the next to panic.
+        if before.swap(true, Ordering::SeqCst) {
+            low_level::exit(code);
+        }
+        if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+            usual(what);
+        }
+        let payload = what.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("no more is known");
+        let place = what.location().map(|at| format!(" ({at})")).unwrap_or_default();
+        screen.farewell(Some(Error::new(ErrorKind::Internal, format!("{text}{place}"))));
+        low_level::exit(code);
     }));
 }
 

@@ -1,6 +1,6 @@
 //! One worker: a thread, a ring, its registered buffers, and the connections on it.
 
-use std::{cell::RefCell, fs::File, io, rc::Rc, sync::Arc, thread};
+use std::{cell::RefCell, fs::File, io, rc::Rc, sync::Arc, thread, time::Duration};
 
 use crossbeam_channel::Sender;
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
@@ -65,8 +65,18 @@ pub(super) fn run(
             Err(error) => (None, Some(format!("buffers are not registered ({error})"))),
         };
         let _ = ready.send(Ok(note));
+        tokio_uring::spawn(pulse());
         serve(inbox, Rc::new(Shared { pool, buffer, file: RefCell::new(None) })).await;
     });
+}
+
+/// Wakes the thread now and then. Before it sleeps, tokio-uring hands the kernel what was queued, and
+/// passes over an error (io_uring_enter(2): EAGAIN and EBUSY when the kernel is short of something);
+/// without another occasion everybody would wait for what was never submitted.
+async fn pulse() {
+    loop {
+        tokio::time::sleep(PULSE).await;
+    }
 }
 
 /// Brings up connections as they come, and waits for the last to end.
@@ -101,3 +111,6 @@ async fn connection(opening: Opening, shared: Rc<Shared>) {
 
 /// Submission queue entries: a few for each of the most connections that a worker may have.
 const ENTRIES: u32 = 256;
+
+/// Ten times a second costs nothing and is soon enough for what hardly ever happens.
+const PULSE: Duration = Duration::from_millis(100);
