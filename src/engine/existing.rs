@@ -71,10 +71,10 @@ impl Existing {
     ) -> Result<Option<Self>, Failure> {
         let Some(file) = store::open_target(target) else { return Ok(None) };
         let failed = |error: io::Error| sink::failure(StoreOp::Read, target, &error);
-        let size = file.metadata().map_err(failed)?.len();
+        let size = length(&file).map_err(failed)?;
         let computed = hash(&file, size, wants, patience, failed)?;
         // What grew meanwhile is not what was hashed.
-        let same = file.metadata().map_err(failed)?.len() == size;
+        let same = length(&file).map_err(failed)? == size;
         Ok(same.then_some(Self { size, computed }))
     }
 
@@ -104,4 +104,10 @@ fn hash(
         at = end;
     }
     Ok(algorithms.into_iter().zip(hashers.into_iter().map(Hasher::finish)).collect())
+}
+
+/// The file's length in bytes.
+fn length(file: &File) -> io::Result<u64> {
+    let stat = rustix::io::retry_on_intr(|| rustix::fs::fstat(file))?;
+    Ok(stat.st_size.unsigned_abs())
 }

@@ -155,6 +155,7 @@ impl Opening<'_> {
                 if self.wants.sync {
                     store::sync_target(&target)?;
                 }
+                store::clear(&target);
                 return Ok(Start::UpToDate { path: target, existing });
             }
             if !replace {

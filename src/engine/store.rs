@@ -40,7 +40,7 @@ use self::{journal_file::JournalFile, side::Stat, syncer::Syncer};
 
 pub(crate) use self::{
     fault::{store_exists, store_failure, store_failure_words},
-    finished::{open_target, sync_target},
+    finished::{clear, open_target, sync_target},
     place::Place,
 };
 

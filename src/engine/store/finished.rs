@@ -20,7 +20,7 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use super::{fault::store_failure, place::Paths, publish};
+use super::{fault::store_failure, place::Paths, publish, side};
 use crate::transfer::{Failure, Finished, StoreOp};
 
 /// Opens the regular file that has the target's name.
@@ -87,6 +87,23 @@ pub(super) fn sync(place: &Paths) -> Result<(), Failure> {
 /// As [`sync`].
 pub(crate) fn sync_target(target: &Path) -> Result<(), Failure> {
     sync(&Paths::of(target, false)?)
+}
+
+/// Takes away what interrupted runs left beside a target that turned out to be finished, unless
+/// another process is at work there. Nobody needs it, so nobody need hear that it cannot be taken.
+pub(crate) fn clear(target: &Path) {
+    let Ok(place) = Paths::of(target, false) else { return };
+    let names = [place.part_name(), place.journal_name()];
+    if names.iter().all(|name| place.stat(name).is_err()) {
+        return;
+    }
+    // Locked, and made if only the journal is there.
+    if let Ok((part, _)) = side::open_part(&place) {
+        side::discard_journal(&place);
+        if side::stat(&part).is_ok_and(|stat| side::is_same(&place, &stat)) {
+            side::remove(&place, &place.part_name());
+        }
+    }
 }
 
 /// The regular file that `target` is, open for reading.
