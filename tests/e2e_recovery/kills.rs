@@ -40,7 +40,10 @@ fn kills(engine: Engine) {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some(seed) = { next.lock().unwrap().next() } {
-                    Test::run_on(engine, |t| killed.lock().unwrap().push(kill(t, seed)));
+                    Test::run_on(engine, |t| {
+                        let one = kill(t, seed);
+                        killed.lock().unwrap().push(one);
+                    });
                 }
             });
         }
