@@ -37,6 +37,7 @@ mod crowd;
 mod expiry;
 mod failure;
 mod lease;
+mod mirror;
 mod pace;
 mod plan;
 mod policy;
@@ -68,6 +69,7 @@ use crate::{
 };
 use conn::{Link, Role, State};
 use crowd::Crowd;
+use mirror::Mirror;
 use pace::Pace;
 use probe::Question;
 use ramp::Ramp;
@@ -120,6 +122,9 @@ pub struct Transfer {
     from_zero: u32,
     restarted: bool,
     resolved: Option<Resolved>,
+    mirrors: Vec<Mirror>,
+    /// Where the user's own fields may go.
+    home: Option<Origin>,
 
     trouble: Option<Trouble>,
     stopped: Option<Failure>,
@@ -231,6 +236,8 @@ impl Transfer {
             from_zero: 0,
             restarted: false,
             resolved: None,
+            mirrors: Self::mirrors_of(&policy),
+            home: Origin::of(&url),
             trouble: None,
             stopped: None,
             facts: Facts::default(),
@@ -438,12 +445,12 @@ impl Transfer {
         self.commands.push_back(Command::Note(note));
     }
 
-    /// Opens a connection to the origin of `url`.
-    fn open(&mut self, url: Url) {
+    /// Opens a connection to the origin of `url`, for a mirror or for the first place.
+    fn open(&mut self, url: Url, mirror: Option<usize>) {
         let conn = Conn(self.next_conn);
         self.next_conn += 1;
         let pace = self.once.clone();
-        self.links.insert(conn, Link { pace, ..Link::opening(Origin::of(&url), self.now) });
+        self.links.insert(conn, Link { pace, mirror, ..Link::opening(Origin::of(&url), self.now) });
         self.commands.push_back(Command::Open { conn, url, avoid: self.avoid.take() });
     }
 
