@@ -148,10 +148,10 @@ impl Ledger {
 }
 
 /// The longest that written bytes stay unrecorded.
-const AGE_MAX: Duration = Duration::from_millis(100);
+const AGE_MAX: Duration = Duration::from_millis(50);
 
 /// So many unrecorded bytes are recorded at once, whatever their age: between these bounds.
-const THRESHOLD_MIN: u64 = 256 << 10;
+const THRESHOLD_MIN: u64 = 64 << 10;
 const THRESHOLD_MAX: u64 = 4 << 20;
 
 /// So many octets of history are tolerated.
@@ -209,9 +209,9 @@ mod tests {
         let _ = ledger.rewrite();
         assert!(!ledger.is_due(ms(1_000_000)));
         ledger.wrote(0..1, ms(500));
-        assert!(!ledger.is_due(ms(599)));
-        assert!(ledger.is_due(ms(600)));
-        assert_eq!(ledger.next_due(), Some(ms(600)));
+        assert!(!ledger.is_due(ms(549)));
+        assert!(ledger.is_due(ms(550)));
+        assert_eq!(ledger.next_due(), Some(ms(550)));
         ledger.wrote(1..1 + THRESHOLD_MAX, ms(501));
         assert!(ledger.is_due(ms(501)));
         let _ = ledger.take();

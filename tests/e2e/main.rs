@@ -15,6 +15,7 @@ mod framing;
 mod happy;
 mod inherited;
 mod json;
+mod kills;
 mod names;
 mod nginx;
 mod parts;
