@@ -488,7 +488,7 @@ const ROOM_MIN: usize = 16 * 1024;
 
 /// What waits in the buffer of a slow connection is written after this long, so that a crash loses
 /// little and progress is seen.
-const FLUSH_AFTER: Duration = Duration::from_millis(200);
+const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {

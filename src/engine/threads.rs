@@ -62,7 +62,7 @@ fn serve(opening: Opening) {
 
 /// How long a receive waits before it looks at the clock.
 fn patience(stall: Duration) -> Duration {
-    (stall / 4).clamp(Duration::from_millis(10), Duration::from_millis(200))
+    (stall / 4).clamp(Duration::from_millis(10), Duration::from_millis(50))
 }
 
 /// Runs a future whose every operation blocks, so that it is never pending.
