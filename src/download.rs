@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,8 +14,15 @@ use url::Url;
 use crate::{
     credentials::private_fields,
     engine::{
-        Engine, Limits, Message, connect::Connector, coordinator::Coordinator, descriptors_left,
-        outcome, output, resolve::split_zone, seat,
+        Engine, Limits, Message,
+        connect::Connector,
+        coordinator::Coordinator,
+        descriptors_left,
+        existing::{Existing, Patience},
+        outcome,
+        output::{self, Start},
+        resolve::split_zone,
+        seat,
     },
     error::{Error, ErrorKind},
     event::{Counter, Event, Observer},
@@ -22,7 +30,7 @@ use crate::{
     http::{self, request::Field},
     options::{Connections, EngineChoice, Fsync, Options},
     report::{Report, Strategy},
-    transfer::{Failure, Policy, Route, Transfer, View},
+    transfer::{Failure, Finished, Policy, Route, Transfer, View},
 };
 
 /// Stops a running download from another thread; cheap to clone.
@@ -99,13 +107,19 @@ impl Download {
                 Fsync::Never => false,
             },
         };
-        let ready = output::ready(&url, &options, &wants, &messages.1)
-            .map_err(|failure| outcome::early(&failure))?;
+        let patience = Patience::new(&messages.1, options.max_time);
+        let start = output::ready(&url, &options, &wants, &patience, observer);
+        let ready = match start.map_err(|failure| outcome::early(&failure))? {
+            Start::Download(ready) => ready,
+            Start::UpToDate { path, existing } => {
+                return Ok(up_to_date(&url, &options, path, existing, started.elapsed()));
+            }
+        };
         for note in &ready.notes {
             observer.on(&Event::Note(note.clone()));
         }
         let streamed = matches!(ready.output, output::Output::Stream(_));
-        let means = match Means::of(&url, &options, streamed, observer) {
+        let means = match Means::of(&url, &options, streamed, ready.finished.clone(), observer) {
             Ok(means) => means,
             Err(error) => {
                 ready.abandon();
@@ -116,7 +130,7 @@ impl Download {
         if let Some(trust) = connector.trust_note(&url) {
             observer.on(&Event::Note(trust));
         }
-        let seat = seat::Seat::new(&url, ready.output, ready.have, wants, counter);
+        let seat = seat::Seat::new(&url, ready.output, ready.have, ready.computed, wants, counter);
         let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
         let id = fleet.add(Transfer::new(url, policy, ready.held, Duration::ZERO));
         let mut coordinator = Coordinator {
@@ -150,9 +164,10 @@ impl Means {
         url: &Url,
         options: &Options,
         streamed: bool,
+        finished: Option<Finished>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let policy = policy(url, options, streamed)?;
+        let policy = Policy { finished, ..policy(url, options, streamed)? };
         let wanted = match policy.connections {
             Connections::Auto { max } => max,
             Connections::Exactly(count) => count,
@@ -277,6 +292,33 @@ fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report,
     let elapsed = coordinator.started.elapsed();
     let seat = coordinator.seats.remove(&id).ok_or_else(internal)?;
     Ok(report(seat, view, engine, elapsed))
+}
+
+/// The report on a file that was there already, whose digest is all that was looked at.
+fn up_to_date(
+    url: &Url,
+    options: &Options,
+    path: PathBuf,
+    existing: Existing,
+    elapsed: Duration,
+) -> Report {
+    let Existing { size, computed } = existing;
+    let engine = match options.engine {
+        EngineChoice::Threads => "threads",
+        EngineChoice::Uring => "uring",
+        EngineChoice::Auto => "none",
+    };
+    let digest = computed.into_iter().next_back();
+    Report {
+        path: Some(path),
+        size,
+        resumed: size,
+        digest: digest.map(|(algorithm, hex)| (algorithm.name(), hex)),
+        verified: true,
+        strategy: Strategy::UpToDate,
+        elapsed,
+        ..Report::new(http::redact(url), engine)
+    }
 }
 
 fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Duration) -> Report {

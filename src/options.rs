@@ -297,6 +297,8 @@ pub struct Options {
     pub fsync: Fsync,
     /// Use what an earlier run left.
     pub resume: bool,
+    /// Download even what is there already and up to date.
+    pub force: bool,
     /// Start over once when the resource changed.
     pub restart_on_change: bool,
     /// Other URLs of the same object.
@@ -338,6 +340,7 @@ impl Default for Options {
             max_size: None,
             fsync: Fsync::Auto,
             resume: true,
+            force: false,
             restart_on_change: false,
             mirrors: Vec::new(),
             headers: Vec::new(),

@@ -94,6 +94,9 @@ pub(crate) struct OutputArgs {
     /// Start anew whatever an earlier run left, and leave nothing after a failure
     #[arg(long)]
     pub(crate) no_resume: bool,
+    /// Download even what is there already and up to date
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Start over, once, when the resource changed
     #[arg(long)]
     pub(crate) restart_on_change: bool,

@@ -9,7 +9,7 @@ mod table;
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File},
-    io,
+    io::{self, Read},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -55,7 +55,12 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// How often each row is run; medians are shown
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     runs: u16,
     /// Over TLS, with a certificate made for this run
     #[arg(long)]
@@ -167,9 +172,7 @@ fn measure(
     let before = children.served()?;
     let ended = children.client(client_arguments(case, served, scratch))?;
     let after = children.served()?;
-    let object = Synthetic::new(args.size, SEED);
-    let file = File::open(&target).map_err(|error| failure(&target, &error))?;
-    let difference = object.first_difference(file).map_err(|error| failure(&target, &error))?;
+    let difference = verify(children, &target, args.size)?;
     remove(&target)?;
     Ok(Run {
         engine: ended.report["engine"].as_str().unwrap_or(case.engine).to_owned(),
@@ -182,6 +185,25 @@ fn measure(
         bytes: after.bytes.saturating_sub(before.bytes),
         difference,
     })
+}
+
+/// Where the file at `path` differs from what is served. Signals are heard meanwhile.
+fn verify(children: &Children, path: &Path, size: u64) -> Result<Option<u64>, Error> {
+    struct Watched<'a>(File, &'a Children, Result<(), Error>);
+    impl Read for Watched<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.2 = self.1.check();
+            if self.2.is_err() {
+                return Err(io::ErrorKind::Other.into());
+            }
+            self.0.read(buffer)
+        }
+    }
+    let file = File::open(path).map_err(|error| failure(path, &error))?;
+    let mut watched = Watched(file, children, Ok(()));
+    let difference = Synthetic::new(size, SEED).first_difference(&mut watched);
+    watched.2?;
+    difference.map_err(|error| failure(path, &error))
 }
 
 fn client_arguments(case: &Case, served: &Served, scratch: &Scratch) -> Vec<OsString> {

@@ -18,7 +18,7 @@
 //! | `verified_length` | the end was known by a length or a last chunk, not by a close |
 //! | `strategy` | `ranges`, `stream` or `up-to-date` |
 //! | `fallback_reason` | why one stream was used where many were wanted |
-//! | `engine` | `uring` or `threads` |
+//! | `engine` | `uring` or `threads`; `none` where nothing had to be asked and none was chosen |
 //! | `connections` | the most that were open at once |
 //! | `requests`, `retries` | requests sent, redirects and retries included; attempts made again |
 //! | `elapsed`, `transfer_elapsed` | start to published name; first to last body byte |

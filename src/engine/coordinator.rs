@@ -204,6 +204,10 @@ impl Coordinator<'_> {
                     self.fleet.handle_store(now, id, StoreEvent::Published(Err(failure)));
                 }
             }
+            Command::Keep => {
+                let kept = seat.keep();
+                self.fleet.handle_store(now, id, StoreEvent::Published(kept));
+            }
             Command::Abandon { keep } => seat.abandon(keep),
             Command::Note(note) => {
                 if let Some(event) = outcome::note(&note) {

@@ -11,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Job, Limits, Order, Reporter, gate::Gate, intake::Intake, watch::Watch};
+use super::{
+    Job, Limits, Order, Reporter,
+    gate::Gate,
+    intake::Intake,
+    watch::{Watch, standstill},
+};
 use crate::{
     http::{
         self,
@@ -34,14 +39,8 @@ pub(crate) trait Io {
     async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()>;
 
     /// Receives into `room`. `Ok(Some(0))` is the end of the stream. `Ok(None)` says that nothing
-    /// came for a while; when `until` is over nothing will, the connection is of no use any more.
-    /// With `fill`, it may wait for all of `room`.
-    async fn receive(
-        &mut self,
-        room: Range<usize>,
-        until: Instant,
-        fill: bool,
-    ) -> io::Result<Option<usize>>;
+    /// came for a fraction of a second. With `fill`, it may wait for all of `room` as long.
+    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>>;
 
     /// Writes `from` of the buffer at `offset`, all of it.
     async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure>;
@@ -234,8 +233,7 @@ impl<I: Io> Link<I> {
             Idle::Quiet => Ok(()),
             // Under TLS these may be session tickets.
             Idle::Octets if self.session.is_some() => {
-                let until = Instant::now() + self.limits.stall;
-                self.receive(until, None).await.map_err(|_| Failure::Stale)?;
+                self.receive(None).await.map_err(|_| Failure::Stale)?;
                 if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
             }
             // On a connection that never served anything, early octets are not HTTP; on one that
@@ -257,7 +255,7 @@ impl<I: Io> Link<I> {
     /// Receives until the final head is complete. The whole head is under one deadline: a drip of
     /// octets does not extend it.
     async fn head(&mut self, clock: &mut Clock) -> Result<Answer, Failure> {
-        let until = Instant::now() + self.limits.stall;
+        let mut until = Instant::now() + self.limits.stall;
         let mut exchange = Exchange::default();
         loop {
             let (used, answer) = exchange.head(self.intake.raw(self.io.buffer()))?;
@@ -267,16 +265,19 @@ impl<I: Io> Link<I> {
                 return Ok(answer);
             }
             let fresh = clock.first_byte.is_none();
-            match self.receive(until, None).await {
+            let asked = Instant::now();
+            let received = self.receive(None).await;
+            until += standstill(asked.elapsed(), PATIENCE).unwrap_or_default();
+            if Instant::now() >= until {
+                let limit = self.limits.stall;
+                return Err(Failure::Timeout { phase: Phase::Head, limit });
+            }
+            match received {
                 Ok(Some(0)) if fresh && self.served => return Err(Failure::Stale),
                 Ok(Some(0)) if fresh => return Err(Failure::Receive { errno: 0 }),
                 Ok(Some(0)) => return Err(http::Error::Truncated.into()),
                 Ok(Some(_)) if fresh => clock.first_byte = Some(clock.started.elapsed()),
                 Ok(Some(_)) => {}
-                Ok(None) if Instant::now() >= until => {
-                    let limit = self.limits.stall;
-                    return Err(Failure::Timeout { phase: Phase::Head, limit });
-                }
                 Ok(None) => {}
                 Err(Trouble::Io(error)) => return Err(self.broken(&error, fresh)),
                 Err(Trouble::Failure(failure)) => return Err(failure),
@@ -358,8 +359,10 @@ impl<I: Io> Link<I> {
         let held = flow.written + self.intake.out().len() as u64;
         let missing =
             flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
-        let until = flow.watch.deadline();
-        match self.receive(until, missing).await {
+        let asked = Instant::now();
+        let received = self.receive(missing).await;
+        flow.watch.paused(standstill(asked.elapsed(), PATIENCE).unwrap_or_default());
+        match received {
             Ok(Some(0)) => {
                 let bare = self.session.is_some() && !self.closed;
                 match flow.answer.body.eof() {
@@ -368,15 +371,15 @@ impl<I: Io> Link<I> {
                     Err(_) => Err(self.short(flow)),
                 }
             }
-            Ok(Some(n)) => {
-                flow.watch.received(Instant::now(), n);
-                Ok(())
-            }
-            Ok(None) if Instant::now() >= flow.watch.deadline() => {
+            Ok(received) => {
+                let now = Instant::now();
+                flow.watch.received(now, received.unwrap_or(0));
+                if now < flow.watch.deadline() {
+                    return Ok(());
+                }
                 let limit = self.limits.stall;
                 Err(Failure::Timeout { phase: Phase::Body, limit })
             }
-            Ok(None) => Ok(()),
             Err(Trouble::Io(error)) => Err(self.broken(&error, false)),
             Err(Trouble::Failure(failure)) => Err(failure),
         }
@@ -407,11 +410,7 @@ impl<I: Io> Link<I> {
     }
 
     /// One receive, decrypted. `missing` is how many body octets are still to come at least.
-    async fn receive(
-        &mut self,
-        until: Instant,
-        missing: Option<u64>,
-    ) -> Result<Option<usize>, Trouble> {
+    async fn receive(&mut self, missing: Option<u64>) -> Result<Option<usize>, Trouble> {
         if self.closed {
             return Ok(Some(0));
         }
@@ -428,7 +427,7 @@ impl<I: Io> Link<I> {
             let due = self.intake.due(self.io.buffer(), missing);
             room.end = room.end.min(room.start.saturating_add(due));
         }
-        let got = self.io.receive(room, until, missing.is_some()).await.map_err(Trouble::Io)?;
+        let got = self.io.receive(room, missing.is_some()).await.map_err(Trouble::Io)?;
         let Some(received @ 1..) = got else { return Ok(got) };
         let arrived = self
             .intake
@@ -486,9 +485,12 @@ fn cancelled() -> Failure {
 /// With less room than this in the buffer, what waits is written before more is received.
 const ROOM_MIN: usize = 16 * 1024;
 
-/// What waits in the buffer of a slow connection is written after this long, so that a crash loses
-/// little and progress is seen.
-const FLUSH_AFTER: Duration = Duration::from_millis(50);
+/// What waits in the buffer of a slow connection is written after this long, so that a kill loses
+/// next to nothing and progress is seen. A connection that is fast fills its buffer sooner.
+const FLUSH_AFTER: Duration = PATIENCE;
+
+/// How long a receive waits before it comes back with what there is.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(25);
 
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {

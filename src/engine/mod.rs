@@ -6,10 +6,12 @@
 
 pub(crate) mod connect;
 pub(crate) mod coordinator;
+pub(crate) mod existing;
 pub(crate) mod follow;
 mod gate;
 mod intake;
 mod link;
+mod lowat;
 pub(crate) mod outcome;
 pub(crate) mod output;
 mod reread;

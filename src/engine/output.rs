@@ -6,24 +6,24 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::Receiver;
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{FileType, Mode, OFlags},
     io::Errno,
 };
 use url::Url;
 
 use super::{
-    Message,
+    existing::{Existing, Patience},
     seat::Wants,
-    store::{self, Place, Store, Wanted, store_failure},
+    store::{self, Place, Store, Wanted, store_exists, store_failure},
 };
 use crate::{
+    event::{Event, Observer, Phase},
     journal::Held,
     options::{Options, Target},
     range::RangeSet,
-    sink::{Sink, name},
-    transfer::{Failure, StoreOp},
+    sink::{Sink, hasher::Computed, name},
+    transfer::{Failure, Finished, StoreOp},
 };
 
 /// Where a transfer's bytes go.
@@ -43,6 +43,19 @@ pub(crate) enum Output {
     Stream(Sink),
 }
 
+/// What is to be done.
+pub(crate) enum Start {
+    /// Ask for the object.
+    Download(Ready),
+    /// Nothing: it is there already, as its digest proves.
+    UpToDate {
+        /// Where.
+        path: PathBuf,
+        /// What was read of it.
+        existing: Existing,
+    },
+}
+
 /// An output, and what an earlier run left of it.
 pub(crate) struct Ready {
     pub(crate) output: Output,
@@ -50,12 +63,16 @@ pub(crate) struct Ready {
     pub(crate) held: Option<Held>,
     /// The bytes of that.
     pub(crate) have: RangeSet,
+    /// What the file that is there already is known to be.
+    pub(crate) finished: Option<Finished>,
+    /// Its digests, where one is to be printed.
+    pub(crate) computed: Vec<Computed>,
     /// What is worth telling.
     pub(crate) notes: Vec<String>,
 }
 
 /// Decides where `options` want the bytes of `url`, opens and locks it. A FIFO waits for its
-/// reader, unless a cancellation comes through `messages`.
+/// reader, as long as `patience` allows.
 ///
 /// # Errors
 /// The target cannot be written, exists and may not be replaced, or is locked.
@@ -63,21 +80,25 @@ pub(crate) fn ready(
     url: &Url,
     options: &Options,
     wants: &Wants,
-    messages: &Receiver<Message>,
-) -> Result<Ready, Failure> {
+    patience: &Patience<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Start, Failure> {
+    let mut opening = Opening { url, options, wants, patience, observer };
     match &options.target {
         Target::Stdout => {
             let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
             let path = Path::new("standard output");
             let fd = fd.map_err(|errno| store_failure(StoreOp::Create, path, errno))?;
             let sink = Sink::stream(path.to_owned(), fd, wants.algorithms());
-            Ok(Ready::of(Output::Stream(sink)))
+            Ok(Start::Download(Ready::of(Output::Stream(sink))))
         }
-        Target::Directory(directory) => in_directory(directory, url, options, wants),
+        Target::Directory(directory) => opening.in_directory(directory),
         Target::File(path) => match Place::of(path)? {
-            Place::File(target) => file(target, true, url, options, wants),
-            Place::Directory(directory) => in_directory(&directory, url, options, wants),
-            Place::Stream(path) => stream(path, wants, messages),
+            Place::File(target) => opening.file(target, true),
+            Place::Directory(directory) => opening.in_directory(&directory),
+            Place::Stream(path) => {
+                stream(path, wants, patience).map(|stream| Start::Download(Ready::of(stream)))
+            }
         },
     }
 }
@@ -91,66 +112,105 @@ impl Ready {
     }
 
     fn of(output: Output) -> Self {
-        Self { output, held: None, have: RangeSet::new(), notes: Vec::new() }
+        Self {
+            output,
+            held: None,
+            have: RangeSet::new(),
+            finished: None,
+            computed: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 }
 
-fn in_directory(
-    directory: &Path,
-    url: &Url,
-    options: &Options,
-    wants: &Wants,
-) -> Result<Ready, Failure> {
-    if options.remote_name {
-        let (directory, url, resume) = (directory.to_owned(), url.clone(), options.resume);
-        return Ok(Ready::of(Output::Named { directory, url, resume }));
-    }
-    let name = name::from_url(url);
-    let here = directory == Path::new(".");
-    let target = if here { PathBuf::from(name) } else { directory.join(name) };
-    file(target, false, url, options, wants)
+/// What it takes to open an output.
+struct Opening<'a> {
+    url: &'a Url,
+    options: &'a Options,
+    wants: &'a Wants,
+    patience: &'a Patience<'a>,
+    observer: &'a mut dyn Observer,
 }
 
-fn file(
-    target: PathBuf,
-    replace: bool,
-    url: &Url,
-    options: &Options,
-    wants: &Wants,
-) -> Result<Ready, Failure> {
-    let (resume, sync) = (options.resume, wants.sync);
-    let store::Opened { store, held, fresh } =
-        Store::open(Wanted { target, replace, url, resume, sync })?;
-    let have = held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
-    let notes = fresh.into_iter().map(|why| format!("starting from nothing: {why}")).collect();
-    Ok(Ready { output: Output::File(Box::new(store)), held, have, notes })
+impl Opening<'_> {
+    fn in_directory(&mut self, directory: &Path) -> Result<Start, Failure> {
+        if self.options.remote_name {
+            let (url, resume) = (self.url.clone(), self.options.resume);
+            let output = Output::Named { directory: directory.to_owned(), url, resume };
+            return Ok(Start::Download(Ready::of(output)));
+        }
+        let name = name::from_url(self.url);
+        let here = directory == Path::new(".");
+        let target = if here { PathBuf::from(name) } else { directory.join(name) };
+        self.file(target, false)
+    }
+
+    fn file(&mut self, target: PathBuf, replace: bool) -> Result<Start, Failure> {
+        if self.wants.digest.is_some()
+            && !self.options.force
+            && let Some(existing) = self.existing(&target)?
+        {
+            if existing.is_right(self.wants) {
+                if self.wants.sync {
+                    store::sync_target(&target)?;
+                }
+                return Ok(Start::UpToDate { path: target, existing });
+            }
+            if !replace {
+                let why = "it is there already, and its digest is another";
+                return Err(store_exists(&target, why));
+            }
+        }
+        let (url, resume, sync) = (self.url, self.options.resume, self.wants.sync);
+        let opened = Store::open(Wanted { target: target.clone(), replace, url, resume, sync })?;
+        let store::Opened { store, held, finished, fresh } = opened;
+        // A digest that is wanted was looked at above, and was another.
+        let idle = self.options.force || self.wants.digest.is_some() || held.is_some();
+        let finished = finished.filter(|_| !idle);
+        let mut ready = Ready::of(Output::File(Box::new(store)));
+        if finished.is_some() && !self.wants.algorithms().is_empty() {
+            match self.existing(&target) {
+                Ok(existing) => ready.computed = existing.map(|e| e.computed).unwrap_or_default(),
+                Err(failure) => {
+                    ready.abandon();
+                    return Err(failure);
+                }
+            }
+        }
+        ready.have = held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
+        ready.notes =
+            fresh.map(|why| format!("starting from nothing: {why}")).into_iter().collect();
+        Ok(Start::Download(Ready { held, finished, ..ready }))
+    }
+
+    fn existing(&mut self, target: &Path) -> Result<Option<Existing>, Failure> {
+        if store::open_target(target).is_some() {
+            self.observer.on(&Event::Phase(Phase::Verifying));
+        }
+        Existing::of(target, self.wants, self.patience)
+    }
 }
 
 /// Opens a FIFO, device or descriptor to write into it.
-fn stream(path: PathBuf, wants: &Wants, messages: &Receiver<Message>) -> Result<Ready, Failure> {
+fn stream(path: PathBuf, wants: &Wants, patience: &Patience<'_>) -> Result<Output, Failure> {
+    let fail = |errno| store_failure(StoreOp::Create, &path, errno);
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     let fd = loop {
         match rustix::fs::open(&path, flags | OFlags::NONBLOCK, Mode::empty()) {
-            // A FIFO that nobody reads yet (fifo(7)).
-            Err(Errno::NXIO) => wait(messages)?,
+            // A FIFO that nobody reads yet (fifo(7)); a socket says the same, and for ever.
+            Err(Errno::NXIO) if is_fifo(&path) => {
+                patience.check()?;
+                thread::sleep(Duration::from_millis(20));
+            }
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(store_failure(StoreOp::Create, &path, errno)),
+            Err(errno) => return Err(fail(errno)),
             Ok(fd) => break fd,
         }
     };
-    rustix::fs::fcntl_setfl(&fd, OFlags::WRONLY)
-        .map_err(|errno| store_failure(StoreOp::Create, &path, errno))?;
-    Ok(Ready::of(Output::Stream(Sink::stream(path, fd, wants.algorithms()))))
+    rustix::fs::fcntl_setfl(&fd, OFlags::WRONLY).map_err(fail)?;
+    Ok(Output::Stream(Sink::stream(path, fd, wants.algorithms())))
 }
 
-/// Waits a moment for a FIFO's reader.
-fn wait(messages: &Receiver<Message>) -> Result<(), Failure> {
-    thread::sleep(Duration::from_millis(20));
-    match messages.try_iter().find_map(|message| match message {
-        Message::Cancel(signal) => Some(signal),
-        _ => None,
-    }) {
-        Some(signal) => Err(Failure::Cancelled { signal }),
-        None => Ok(()),
-    }
+fn is_fifo(path: &Path) -> bool {
+    rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }

@@ -49,6 +49,8 @@ pub(crate) struct Seat {
     held: RangeSet,
     follower: Option<Follower>,
     finishing: Option<Finishing>,
+    /// Digests of the file that is there already.
+    existing: Vec<Computed>,
     counter: Counter,
     shown: Shown,
     /// When the first and the last bytes were written.
@@ -78,6 +80,7 @@ impl Seat {
         url: &Url,
         output: Output,
         held: RangeSet,
+        existing: Vec<Computed>,
         wants: Wants,
         counter: Counter,
     ) -> Self {
@@ -90,6 +93,7 @@ impl Seat {
             held,
             follower: None,
             finishing: None,
+            existing,
             counter,
             shown: Shown::default(),
             flowed: None,
@@ -200,6 +204,19 @@ impl Seat {
         });
         let thread = spawned.map_err(|e| no_thread(StoreOp::Publish, &e))?;
         self.finishing = Some(Finishing { thread, stopper });
+        Ok(())
+    }
+
+    /// The file that is there already is what there is.
+    ///
+    /// # Errors
+    /// It cannot be synced.
+    pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        let Some(Output::File(store)) = self.output.take() else {
+            return Err(Failure::Internal("what was never looked at is up to date"));
+        };
+        self.path = Some(store.keep(self.wants.sync)?);
+        self.computed = std::mem::take(&mut self.existing);
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 
 mod allocate;
 mod fault;
+mod finished;
 mod identity;
 mod journal_file;
 mod place;
@@ -32,13 +33,14 @@ use crate::{
     http::{escape, field::Validators, redact},
     journal::{Header, Held, Ledger, Replay, Resumable, replay},
     range::RangeSet,
-    transfer::{Failure, StoreOp},
+    transfer::{Failure, Finished, StoreOp},
 };
 
 use self::{journal_file::JournalFile, side::Stat, syncer::Syncer};
 
 pub(crate) use self::{
-    fault::{store_failure, store_failure_words},
+    fault::{store_exists, store_failure, store_failure_words},
+    finished::{open_target, sync_target},
     place::Place,
 };
 
@@ -65,6 +67,9 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     /// What the journal proves; offer it to the transfer.
     pub(crate) held: Option<Held>,
+    /// What the file of the target's name is known to be, if it is of this URL and as it was
+    /// published. Offer that to the transfer, too.
+    pub(crate) finished: Option<Finished>,
     /// There was something on disk, and it is of no use: why.
     pub(crate) fresh: Option<String>,
 }
@@ -82,6 +87,8 @@ pub(crate) struct Store {
     url: String,
     /// What may be resumed, until [`Self::prepare`] uses or discards it.
     held: Option<Resumable>,
+    /// What the target will be known to be, once it is published.
+    validator: Option<String>,
     /// There may be a journal on disk, and it must not survive a fresh start.
     stale_journal: bool,
     /// The part file is an earlier run's, and not a byte of it was changed.
@@ -111,6 +118,7 @@ impl Store {
             replace: wanted.replace,
             sync: wanted.sync,
             held: None,
+            validator: None,
             stale_journal: false,
             untouched: !created,
             ledger: None,
@@ -118,7 +126,8 @@ impl Store {
             syncer: Syncer::default(),
             place,
         };
-        if !store.replace && store.place.target_exists() {
+        let finished = finished::read(&store.place, &store.identity);
+        if !store.replace && finished.is_none() && store.place.target_exists() {
             if created {
                 store.remove_files();
             }
@@ -136,14 +145,14 @@ impl Store {
             validator: h.header.validator.clone(),
             done: h.done.clone(),
         });
-        Ok(Opened { store, held, fresh })
+        Ok(Opened { store, held, finished, fresh })
     }
 
     /// Makes the part file ready for `total` bytes: with what the journal proved when `resume`,
     /// else empty. May be called again, for a restart. Workers write through the file it yields.
     ///
     /// # Errors
-    /// [`Failure::Store`]: no space, quota, size limit ([`StoreOp::Preallocate`], and the space is
+    /// [`Failure::Store`]: there is a file that may not be replaced, no space, quota, size limit ([`StoreOp::Preallocate`], and the space is
     /// given back), [`StoreOp::Truncate`], [`StoreOp::Journal`].
     pub(crate) fn prepare(
         &mut self,
@@ -151,7 +160,12 @@ impl Store {
         validators: &Validators,
         resume: bool,
     ) -> Result<Arc<File>, Failure> {
+        if !self.replace && self.place.target_exists() {
+            let why = "it is there already, and the server has another version";
+            return Err(store_exists(&self.place.target(), why));
+        }
         let held = self.held.take().filter(|h| resume && Some(h.total) == total);
+        self.validator = total.and(validators.strong()).map(str::to_owned);
         self.syncer.forget();
         self.ledger = None;
         self.journal = None;
@@ -254,6 +268,9 @@ impl Store {
             rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&self.part, total))
                 .map_err(|e| store_failure(StoreOp::Truncate, &self.place.part(), e))?;
         }
+        if let Some(validator) = &self.validator {
+            finished::write(&self.part, &self.identity, validator);
+        }
         if let Some(Err(errno)) = self.syncer.finish(sync) {
             return Err(self.lost_data(errno));
         }
@@ -263,6 +280,20 @@ impl Store {
         publish::publish(&self.place, &self.part, &self.stat, self.replace, sync)?;
         self.journal = None;
         side::remove(&self.place, &self.place.journal_name());
+        Ok(self.place.target())
+    }
+
+    /// The file that has the target's name is what there is: takes part file and journal away, and
+    /// makes that file last when `sync`. Returns its path.
+    ///
+    /// # Errors
+    /// [`Failure::Store`] with [`StoreOp::Sync`].
+    pub(crate) fn keep(mut self, sync: bool) -> Result<PathBuf, Failure> {
+        let _ = self.syncer.finish(false);
+        self.remove_files();
+        if sync {
+            finished::sync(&self.place)?;
+        }
         Ok(self.place.target())
     }
 

@@ -9,7 +9,6 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
     thread,
-    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -21,7 +20,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     Opening, Order,
     connect::Stream,
-    link::{Idle, Io, Link},
+    link::{Idle, Io, Link, PATIENCE},
+    lowat::LowWater,
 };
 use crate::{sink::Sink, transfer::Failure};
 
@@ -50,19 +50,15 @@ impl Threads {
 fn serve(opening: Opening) {
     let Opening { open, gate, orders, reporter, limits } = opening;
     let Some(opened) = Opening::connect(open, &gate, &reporter) else { return };
-    let patience = patience(limits.stall);
-    // Without these a stall is noticed late, which the next receive reports if it matters.
-    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(patience));
+    // A receive that waits for much must come back in time to write what has come. Without these a
+    // stall is noticed late, which the next receive reports if it matters.
+    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(PATIENCE));
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Send, Some(limits.stall));
-    let io = Blocking { stream: opened.stream, orders, buffer: vec![0; limits.buffer()] };
+    let (buffer, low_water) = (vec![0; limits.buffer()], LowWater::new());
+    let io = Blocking { stream: opened.stream, orders, buffer, low_water };
     let mut link = Link::new(io, Arc::clone(&gate), reporter, limits, opened.secure);
     run(link.serve());
     gate.detach();
-}
-
-/// How long a receive waits before it looks at the clock.
-fn patience(stall: Duration) -> Duration {
-    (stall / 4).clamp(Duration::from_millis(10), Duration::from_millis(50))
 }
 
 /// Runs a future whose every operation blocks, so that it is never pending.
@@ -79,6 +75,7 @@ struct Blocking {
     stream: Stream,
     orders: UnboundedReceiver<Order>,
     buffer: Vec<u8>,
+    low_water: LowWater,
 }
 
 impl Io for Blocking {
@@ -102,13 +99,9 @@ impl Io for Blocking {
         Ok(())
     }
 
-    async fn receive(
-        &mut self,
-        room: Range<usize>,
-        _until: Instant,
-        fill: bool,
-    ) -> io::Result<Option<usize>> {
+    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>> {
         let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
+        self.low_water.set(&self.stream, if fill { room.len() } else { 1 });
         loop {
             match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
                 Ok((n, _)) => return Ok(Some(n)),

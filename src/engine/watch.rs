@@ -40,6 +40,16 @@ impl Watch {
     }
 }
 
+/// How long this process stood still, if a wait that ends after `patience` took `waited`: it was
+/// stopped (SIGSTOP, a frozen container, a machine out of breath), and what the peer did meanwhile
+/// is not known.
+pub(crate) fn standstill(waited: Duration, patience: Duration) -> Option<Duration> {
+    (waited > patience + LATE).then_some(waited)
+}
+
+/// Timers and receives come back sooner than this after their time, if they are let run.
+const LATE: Duration = Duration::from_millis(250);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +72,11 @@ mod tests {
         let mut watch = Watch::new(SECOND, start);
         watch.paused(SECOND * 5);
         assert_eq!(watch.deadline(), start + SECOND * 6);
+    }
+
+    #[test]
+    fn a_standstill_of_our_own_is_not_the_peers_fault() {
+        assert_eq!(standstill(SECOND / 4, SECOND / 10), None);
+        assert_eq!(standstill(SECOND * 3, SECOND / 10), Some(SECOND * 3));
     }
 }

@@ -253,6 +253,7 @@ impl Fleet {
             }
             command @ (Command::Prepare { .. }
             | Command::Publish { .. }
+            | Command::Keep
             | Command::Abandon { .. }
             | Command::Note(_)) => command,
         };

@@ -147,11 +147,12 @@ impl Ledger {
     }
 }
 
-/// The longest that written bytes stay unrecorded.
-const AGE_MAX: Duration = Duration::from_millis(50);
+/// The longest that written bytes stay unrecorded: a kill of a download that takes a few seconds
+/// costs less than a hundredth of it, and fewer than seventy records a second are appended.
+const AGE_MAX: Duration = Duration::from_millis(15);
 
 /// So many unrecorded bytes are recorded at once, whatever their age: between these bounds.
-const THRESHOLD_MIN: u64 = 64 << 10;
+const THRESHOLD_MIN: u64 = 256 << 10;
 const THRESHOLD_MAX: u64 = 4 << 20;
 
 /// So many octets of history are tolerated.
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(records.len(), RANGE_RECORD);
         journal.extend(records);
         ledger.wrote(50..150, ms(2));
-        assert_eq!(ledger.take(), []);
+        assert!(ledger.take().is_empty());
         assert_eq!(ledger.next_due(), None);
         assert_eq!(done(&journal, "boot"), [0..200]);
         assert_eq!(ledger.length(), journal.len());
@@ -209,9 +210,9 @@ mod tests {
         let _ = ledger.rewrite();
         assert!(!ledger.is_due(ms(1_000_000)));
         ledger.wrote(0..1, ms(500));
-        assert!(!ledger.is_due(ms(549)));
-        assert!(ledger.is_due(ms(550)));
-        assert_eq!(ledger.next_due(), Some(ms(550)));
+        assert!(!ledger.is_due(ms(514)));
+        assert!(ledger.is_due(ms(515)));
+        assert_eq!(ledger.next_due(), Some(ms(515)));
         ledger.wrote(1..1 + THRESHOLD_MAX, ms(501));
         assert!(ledger.is_due(ms(501)));
         let _ = ledger.take();

@@ -5,12 +5,12 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Object, Pin, Policy,
-    Stage, Store, Transfer,
+    Accept, Attempt, Command, Conn, Connections, Failure, Finished, Note, OPEN_END, Object, Pin,
+    Policy, Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
     expiry,
     plan::{self, Piece},
-    probe::{self, Question, Ruling, Version},
+    probe::{self, Question, Renewal, Ruling, Version},
     ramp::Ramp,
     recover::Lost,
     verify,
@@ -33,6 +33,15 @@ pub(super) fn is_usable(held: &Held, policy: &Policy) -> bool {
     let within = held.done.iter().all(|range| range.end <= held.total);
     let guarded = held.validator.is_some() || policy.digest;
     within && guarded && !held.done.is_empty() && held.total <= verify::LENGTH_MAX
+}
+
+/// Asks for a body only if the version is not this one.
+fn unless(request: &mut Request, validator: &str) {
+    if validator.starts_with('"') {
+        request.if_none_match = Some(validator.to_owned());
+    } else {
+        request.if_modified_since = Some(validator.to_owned());
+    }
 }
 
 impl Transfer {
@@ -88,12 +97,10 @@ impl Transfer {
             Question::Probe => {
                 job.span = 0..self.policy.first_part.max(1);
                 request.ask = Ask::Part(job.span.clone());
+                self.unless_known(&mut request);
             }
-            Question::Whole(_) => {}
-            Question::Confirm(strong) if strong.starts_with('"') => {
-                request.if_none_match = Some(strong.clone());
-            }
-            Question::Confirm(date) => request.if_modified_since = Some(date.clone()),
+            Question::Whole(_) => self.unless_known(&mut request),
+            Question::Confirm(strong) => unless(&mut request, strong),
             Question::Rest { version, .. } => {
                 request.if_range = version.if_range();
                 if self.work.total().is_some() {
@@ -109,6 +116,14 @@ impl Transfer {
             }
         }
         self.send(conn, job, request, Accept::Ask);
+    }
+
+    /// Asks for a body only if the finished file is of another version (RFC 9110 section 13.2.2: the
+    /// condition goes before the range).
+    fn unless_known(&self, request: &mut Request) {
+        if let Some(known) = &self.known {
+            unless(request, &known.validator);
+        }
     }
 
     /// How much the first range of a resumed object is: everything when one connection gets it all.
@@ -166,6 +181,18 @@ impl Transfer {
         }
         link.proven = true;
         let asked = job.span.clone();
+        match self.known.as_ref().map(|known| probe::renew(known, head)) {
+            Some(Renewal::Same) => {
+                self.skip(conn);
+                return self.accept_known(head);
+            }
+            // Asked again without the condition.
+            Some(Renewal::Absurd) => {
+                self.known = None;
+                return self.skip(conn);
+            }
+            Some(Renewal::Other) | None => {}
+        }
         match probe::judge(&self.question, &asked, self.work.total(), head) {
             Ruling::Part { range, total } => self.accept_part(conn, range, total, head),
             Ruling::Whole { framing: Framing::Length(0), .. } => {
@@ -349,7 +376,20 @@ impl Transfer {
         }
     }
 
+    /// The finished file is what there is.
+    fn accept_known(&mut self, head: &Head) {
+        let Some(Finished { size, .. }) = self.known.take() else { return };
+        let mut done = RangeSet::new();
+        done.insert(0..size);
+        self.work = Work::new(Some(size), done);
+        self.object = Some(self.object_of(Some(head)));
+        self.facts.resumed = size;
+        self.facts.kept = true;
+        self.stage = Stage::Moving;
+    }
+
     fn prepare(&mut self, resume: bool) {
+        self.known = None;
         let Some(object) = &self.object else { return };
         if matches!(self.stage, Stage::Failing | Stage::Over) {
             return;

@@ -98,6 +98,9 @@ pub enum Command {
         /// The complete length.
         total: u64,
     },
+    /// The finished file that an earlier run published is what there is: leave it as it is, and
+    /// take away what was made for a download. Answered by [`StoreEvent::Published`].
+    Keep,
     /// The transfer failed: close the part file and keep it with its journal, or remove both.
     /// Not answered.
     Abandon {

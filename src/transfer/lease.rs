@@ -159,7 +159,8 @@ impl Transfer {
     /// The part of what a job owes that another connection should take.
     fn share(&self, conn: Conn, job: &Job, other: Option<Conn>) -> u64 {
         let own = self.rate_of(conn, job);
-        let other = other.and_then(|other| self.links.get(&other)?.pace.rate()).or(self.typical());
+        let other =
+            other.and_then(|other| self.links.get(&other)?.pace.rate()).or_else(|| self.typical());
         match (own, other) {
             (Some(own), Some(other)) => {
                 let part = u128::from(job.owes()) * u128::from(other);
@@ -212,7 +213,8 @@ impl Transfer {
         self.close_all();
         self.stage = Stage::Publishing;
         self.store = Store::Publishing;
-        self.commands.push_back(Command::Publish { total });
+        let keep = self.facts.kept;
+        self.commands.push_back(if keep { Command::Keep } else { Command::Publish { total } });
     }
 }
 

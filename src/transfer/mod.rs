@@ -78,7 +78,7 @@ pub use command::{
     Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Note, OPEN_END, StoreEvent,
 };
 pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
-pub use policy::{Connections, Pin, Policy};
+pub use policy::{Connections, Finished, Pin, Policy};
 pub use verify::Expect;
 pub use view::{Activity, Route, Trouble, View};
 
@@ -95,6 +95,8 @@ pub struct Transfer {
     chain: Chain,
     question: Question,
     held: Option<Held>,
+    /// A finished file of an earlier run, until an answer tells whether it is up to date.
+    known: Option<Finished>,
     object: Option<Object>,
     work: Work,
     store: Store,
@@ -173,7 +175,9 @@ struct Hold {
 /// The original URL was asked again, because the one after redirects stopped working.
 #[derive(Clone, Copy, Debug)]
 struct Resolved {
-    at: Duration,
+    /// The first request after that.
+    attempt: u64,
+    /// What was there by then.
     done: u64,
 }
 
@@ -188,6 +192,8 @@ struct Facts {
     disposition: Option<Vec<u8>>,
     unverified: bool,
     fetched: bool,
+    /// The finished file of an earlier run is what there is.
+    kept: bool,
 }
 
 impl Transfer {
@@ -203,6 +209,7 @@ impl Transfer {
             commands: VecDeque::new(),
             chain: Chain::new(url.clone(), policy.max_redirects, policy.allow_downgrade),
             question: Question::Probe,
+            known: policy.finished.clone().filter(|_| held.is_none()),
             object: None,
             work: Work::new(None, RangeSet::new()),
             store: Store::Unready,
@@ -304,6 +311,7 @@ impl Transfer {
             retries: self.facts.retries,
             route: match &self.object {
                 None => Route::Unknown,
+                Some(_) if self.facts.kept => Route::UpToDate,
                 Some(_)
                     if self.work.is_complete() && !self.facts.fetched && self.held.is_some() =>
                 {
@@ -462,3 +470,6 @@ impl Transfer {
         self.links.values().filter_map(Link::job).any(|job| job.role == role)
     }
 }
+
+#[cfg(test)]
+mod tests;

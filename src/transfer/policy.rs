@@ -73,6 +73,19 @@ pub struct Policy {
     pub seed: u64,
     /// A failed transfer keeps its part when a strong validator or a digest can guard a resume.
     pub keep_part: bool,
+    /// What an earlier run published under the target's name: if the server still has that version,
+    /// nothing is fetched.
+    pub finished: Option<Finished>,
+}
+
+/// A published file of which it is known what it was when it was published, and that nobody changed
+/// it since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Its length in bytes.
+    pub size: u64,
+    /// The strong validator: an entity tag with its quotes, or a Last-Modified.
+    pub validator: String,
 }
 
 impl Default for Policy {
@@ -98,6 +111,7 @@ impl Default for Policy {
             private_fields: Vec::new(),
             seed: 0,
             keep_part: true,
+            finished: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ChangedHow, Failure, RangeFault, verify};
+use super::{ChangedHow, Failure, Finished, RangeFault, verify};
 use crate::http::{
     body::Framing,
     field::{ContentRange, Validators},
@@ -86,6 +86,40 @@ pub(super) enum Ruling {
     Plain(&'static str),
     /// No answer at all.
     Fail(Failure),
+}
+
+/// What an answer says about a finished file, when it was asked for only if that is of another
+/// version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// It is up to date.
+    Same,
+    /// Whatever the answer is, it does not speak for the file.
+    Other,
+    /// It says "not modified" and names another version.
+    Absurd,
+}
+
+/// What `head` says about `known`. A server that takes no notice of the condition may still name
+/// the same version.
+pub(super) fn renew(known: &Finished, head: &Head) -> Renewal {
+    let validators = head.validators();
+    let same = validators.strong() == Some(&known.validator);
+    match head.status {
+        304 => match &validators.etag {
+            Some(tag) if known.validator.starts_with('"') && tag.opaque != known.validator => {
+                Renewal::Absurd
+            }
+            _ => Renewal::Same,
+        },
+        200 if same && head.content_length().is_none_or(|length| length == known.size) => {
+            Renewal::Same
+        }
+        206 if same && matches!(verify::part(head), Ok((_, total)) if total == known.size) => {
+            Renewal::Same
+        }
+        _ => Renewal::Other,
+    }
 }
 
 /// What `head` means in answer to `question`; `asked` is the range that was asked for, and `total`

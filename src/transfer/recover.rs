@@ -3,7 +3,8 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
-    Command, Failure, Note, Phase, Resolved, Stage, Store, StoreOp, Transfer, Trouble, Verdict,
+    Attempt, Command, Failure, Note, Phase, Resolved, Stage, Store, StoreOp, Transfer, Trouble,
+    Verdict,
     conn::{Job, Link, Role, State},
     probe::{Question, Version},
     retry::Charge,
@@ -22,6 +23,8 @@ pub(super) struct Lost {
     brought: u64,
     blame: Blame,
     sent: Duration,
+    /// The request, if one was sent.
+    attempt: Option<Attempt>,
     part: bool,
     /// The connection has never brought an answer.
     unproven: bool,
@@ -37,6 +40,7 @@ impl Lost {
             brought: job.brought(),
             blame: job.blame,
             sent: job.sent,
+            attempt: Some(job.attempt),
             part: job.is_part(),
             unproven,
         }
@@ -51,6 +55,7 @@ impl Lost {
             brought: 0,
             blame: Blame::default(),
             sent: link.since,
+            attempt: None,
             part: false,
             unproven: true,
         }
@@ -65,7 +70,9 @@ impl Transfer {
         }
         let verdict = self.verdict(&lost.failure);
         let owed = lost.range.as_ref().is_none_or(|range| lost.at < range.end);
-        if verdict != Verdict::Fatal && (self.work.is_complete() || !owed) {
+        let confirming = self.object.is_none() && matches!(self.question, Question::Confirm(_));
+        let late = self.work.is_complete() && !confirming || !owed;
+        if verdict != Verdict::Fatal && late {
             // A late error: the bytes were all there before it.
             return;
         }
@@ -213,34 +220,36 @@ impl Transfer {
         let Some(object) = &self.object else { return false };
         let moved = matches!(status, 301 | 302 | 303 | 307 | 308);
         let expired = matches!(status, 401 | 403 | 404 | 410) && object.url != self.original;
-        lost.part && (moved || expired) && self.may_resolve(lost.sent)
+        lost.part && (moved || expired) && (self.is_outdated(lost) || self.may_resolve())
+    }
+
+    /// Whether it was sent before the original URL was asked again.
+    fn is_outdated(&self, lost: &Lost) -> bool {
+        self.resolved.zip(lost.attempt).is_some_and(|(last, attempt)| attempt.0 < last.attempt)
     }
 
     /// Whether the original URL was not asked again since, or bytes came of it.
-    fn may_resolve(&self, sent: Duration) -> bool {
-        let done = self.work.done_bytes();
-        self.resolved.is_none_or(|last| sent < last.at || done > last.done)
+    fn may_resolve(&self) -> bool {
+        self.resolved.is_none_or(|last| self.work.done_bytes() > last.done)
     }
 
     /// Whether the URL said that it would not work any more by now, and the original may.
     pub(super) fn is_expired(&self) -> bool {
         let expires = self.object.as_ref().and_then(|object| object.expires);
-        expires.is_some_and(|at| at <= self.now) && self.may_resolve(self.now)
+        expires.is_some_and(|at| at <= self.now) && self.may_resolve()
     }
 
     /// Asks the original URL where the object is now. Requests that failed because of the old place
     /// meanwhile have done so once for all.
     pub(super) fn resolve_again(&mut self, lost: Option<&Lost>) {
-        let sent = lost.map_or(self.now, |lost| lost.sent);
-        let before = self.resolved.is_some_and(|last| sent < last.at);
-        if before || self.stage != Stage::Moving {
+        if lost.is_some_and(|lost| self.is_outdated(lost)) || self.stage != Stage::Moving {
             return;
         }
         let Some(object) = &self.object else { return };
         let version = Version::Same(object.validators.clone());
         self.question = Question::Rest { version, over: false };
         self.chain = self.fresh_chain();
-        self.resolved = Some(Resolved { at: self.now, done: self.work.done_bytes() });
+        self.resolved = Some(Resolved { attempt: self.next_attempt, done: self.work.done_bytes() });
         if let Some(lost) = lost {
             self.facts.retries += 1;
             let (failure, delay) = (lost.failure.clone(), Duration::ZERO);
@@ -265,6 +274,7 @@ impl Transfer {
         }
         self.store = Store::Unready;
         self.held = None;
+        self.known = None;
         self.object = None;
         self.hold = None;
         self.resolved = None;
@@ -309,7 +319,7 @@ impl Transfer {
                     }
                 }
                 Command::Prepare { .. } => self.store = Store::Unready,
-                Command::Publish { .. } => self.store = Store::Ready,
+                Command::Publish { .. } | Command::Keep => self.store = Store::Ready,
                 Command::Receive { .. } | Command::Skip { .. } | Command::Shrink { .. } => {}
                 Command::Close { .. } | Command::Abandon { .. } | Command::Note(_) => {
                     self.commands.push_back(command);

@@ -71,7 +71,7 @@ impl Transfer {
         let most = rate(job.brought().saturating_add(STRIDE), since(self.now));
         let seen = (job.brought() > 0).then(|| rate(job.brought(), since(job.moved)));
         let known = seen.or_else(|| self.links.get(&conn).and_then(|link| link.pace.rate()));
-        Some(known.or(self.typical())?.min(most).max(1))
+        Some(known.or_else(|| self.typical())?.min(most).max(1))
     }
 
     /// How long a job will still take.

@@ -288,6 +288,14 @@ e2e_test!(text_from_the_server_cannot_drive_the_terminal, |t| {
         let output = t.uget([flag, "--retries", "0", &script.url()]).run();
         t.refuses_with(&output, &[8, 22]);
     }
+    // A reason may hold any octets from 0x80 on: here the C1 form of ESC [, and a character that
+    // turns the direction of the text.
+    let script = Script::answer(
+        "HTTP/1.1 404 \u{9b}31mred \u{202e}txt.exe\r\nContent-Length: 0\r\n\r\n".as_bytes(),
+    );
+    let output = t.uget(["-v", &script.url()]).run();
+    t.refuses(&output, 22);
+    output.hides("\u{202e}").hides("\u{9b}");
     let origin = Origin::of(&Object::from_bytes(*b"x"))
         .mode(Mode::Redirect(Redirect {
             from: "/object.bin",

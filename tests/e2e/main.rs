@@ -11,6 +11,7 @@ mod engines;
 mod fail_fast;
 mod fallback;
 mod files;
+mod finished;
 mod framing;
 mod happy;
 mod inherited;

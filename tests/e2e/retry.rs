@@ -219,7 +219,7 @@ e2e_test!(connections_beyond_a_limit_mean_fewer_connections, |t| {
     for limit in [Limit::Rst(2), Limit::Busy(2), Limit::TooMany(2)] {
         let origin =
             Origin::of(&object).limit(limit).mode(Mode::Latency(Duration::from_millis(10))).start();
-        let args = ["-j8", "--chunk-size", "262144", "-o", "object.bin"];
+        let args = ["-j8", "--chunk-size", "262144", "--retries", "1", "-o", "object.bin"];
         let output = t.uget(args).arg(origin.url()).limit(Duration::from_secs(45)).run();
         output.check(output.status.success(), &format!("{limit:?}"));
         t.delivers(&output, "object.bin", &object);
@@ -229,7 +229,8 @@ e2e_test!(connections_beyond_a_limit_mean_fewer_connections, |t| {
 e2e_test!(only_one_connection_is_enough, |t| {
     let object = Object::random(89, 4 * MIB);
     let origin = Origin::of(&object).limit(Limit::Rst(1)).start();
-    let output = t.uget(["-j8", &origin.url()]).limit(Duration::from_secs(45)).run();
+    let args = ["-j8", "--retries", "1", "--chunk-size", "131072", &origin.url()];
+    let output = t.uget(args).limit(Duration::from_secs(45)).run();
     t.delivers(&output, "object.bin", &object);
 });
 

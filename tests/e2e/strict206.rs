@@ -55,6 +55,15 @@ e2e_test!(fs39_a_length_beyond_the_range, |t| {
     refused(t, origin, &[8, 33]);
 });
 
+e2e_test!(a_length_short_of_the_range, |t| {
+    let origin = Origin::of(&object()).bend(|request, reply| {
+        if request.ranged > 2 {
+            reply.body = Body::Bytes(reply.body.bytes()[..1000].to_vec());
+        }
+    });
+    refused(t, origin, &[8, 33]);
+});
+
 e2e_test!(fs11_a_chunked_body_beyond_the_range, |t| {
     let origin = Origin::of(&object()).bend(|request, reply| {
         if request.ranged > 2 {

@@ -4,13 +4,7 @@ use std::path::Path;
 
 use rcgen::date_time_ymd;
 
-use crate::{
-    KIB,
-    authority::{Authority, LOCAL, Leaf, TRUSTED},
-    e2e_test,
-    front::{Front, Manners},
-    support::*,
-};
+use crate::{KIB, e2e_test, support::*};
 
 fn ca() -> String {
     TRUSTED.file().to_str().unwrap().to_owned()

@@ -2,13 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{
-    KIB,
-    authority::{LOCAL, TRUSTED},
-    e2e_test,
-    front::{Front, Manners},
-    support::*,
-};
+use crate::{KIB, e2e_test, support::*};
 
 /// A secret that is looked for wherever it must not be, as it is and as Basic would have it.
 const SECRET: &str = "s3cr3t-9182";

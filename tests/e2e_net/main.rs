@@ -8,9 +8,7 @@
 #[expect(dead_code, unused_imports, reason = "these cases do not need all of what they stand on")]
 mod support;
 
-mod authority;
 mod daemon;
-mod front;
 
 mod certificates;
 mod leaks;

@@ -8,14 +8,7 @@ use std::{
     thread,
 };
 
-use crate::{
-    KIB, MIB,
-    authority::{LOCAL, TRUSTED},
-    daemon::Daemon,
-    e2e_test,
-    front::{Front, Manners},
-    support::*,
-};
+use crate::{KIB, MIB, daemon::Daemon, e2e_test, support::*};
 
 fn ca() -> String {
     TRUSTED.file().to_str().unwrap().to_owned()

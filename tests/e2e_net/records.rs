@@ -8,13 +8,7 @@ use std::{
 
 use rustls::version::{TLS12, TLS13};
 
-use crate::{
-    KIB, MIB,
-    authority::{LOCAL, TRUSTED},
-    e2e_test,
-    front::{Front, Manners},
-    support::*,
-};
+use crate::{KIB, MIB, e2e_test, support::*};
 
 fn ca() -> String {
     TRUSTED.file().to_str().unwrap().to_owned()

@@ -2,13 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::{
-    MIB,
-    authority::{LOCAL, Leaf, TRUSTED},
-    daemon::Daemon,
-    e2e_test,
-    support::*,
-};
+use crate::{MIB, daemon::Daemon, e2e_test, support::*};
 
 fn nginx(object: &Object, servers: &[(&Leaf, &str)]) -> Option<Daemon> {
     Daemon::start("nginx", servers.len(), |root, ports| {

@@ -147,6 +147,7 @@ impl Witness {
                     return Err("published while connections were at work".into());
                 }
             }
+            Command::Keep => return Err("kept what was never there".into()),
             Command::Abandon { .. } => party.abandons += 1,
             Command::Note(_) => {}
         }

@@ -21,6 +21,8 @@ pub(crate) struct Disk {
     /// What of it is on the platter.
     durable: File,
     journal: Vec<u8>,
+    /// Octets of the journal that came into being at once.
+    sure: usize,
     ledger: Option<Ledger>,
     resumed: Option<Resumable>,
     boot: u32,
@@ -53,6 +55,7 @@ impl Disk {
             self.resumed.take().map(|state| (state.done, state.synced)).unwrap_or_default();
         let mut ledger = Ledger::new(header, done, synced);
         self.journal = ledger.rewrite();
+        self.sure = self.journal.len();
         self.ledger = Some(ledger);
     }
 
@@ -61,10 +64,10 @@ impl Disk {
     }
 
     /// The coordinator learns that bytes were written, and records them in its own time.
-    pub(crate) fn wrote(&mut self, range: Range<u64>, now: Duration) {
+    pub(crate) fn wrote(&mut self, range: Range<u64>, now: Duration, early: bool) {
         let Some(ledger) = &mut self.ledger else { return };
         ledger.wrote(range, now);
-        if ledger.is_due(now) {
+        if early || ledger.is_due(now) {
             self.journal.extend(ledger.take());
         }
     }
@@ -79,6 +82,7 @@ impl Disk {
         self.journal.extend(ledger.synced(&covered));
         if ledger.is_bloated() {
             self.journal = ledger.rewrite();
+            self.sure = self.journal.len();
         }
     }
 
@@ -105,11 +109,13 @@ impl Disk {
             // The last append may have been cut.
             Crash::Kill => {
                 let torn = rng.pick(0..20) as usize;
-                self.journal.truncate(self.journal.len().saturating_sub(torn));
+                let left = self.journal.len().saturating_sub(torn).max(self.sure);
+                self.journal.truncate(left);
             }
             Crash::Power => {
                 self.boot += 1;
-                let left = rng.pick(0..self.journal.len() as u64 + 1) as usize;
+                let sure = if rng.one_in(4) { 0 } else { self.sure.min(self.journal.len()) };
+                let left = rng.pick(sure as u64..self.journal.len() as u64 + 1) as usize;
                 self.journal.truncate(left);
                 if rng.one_in(3) {
                     let junk = rng.pick(1..100);

@@ -131,13 +131,6 @@ impl World {
                 self.after(at, What::Expire(id));
             }
         }
-        for _ in 0..3 {
-            if self.faults && self.members.len() == 1 && self.rng.one_in(5) {
-                let delay = Duration::from_micros(self.rng.magnitude(23));
-                let how = if self.rng.one_in(2) { Crash::Kill } else { Crash::Power };
-                self.after(delay, What::Crash(how));
-            }
-        }
         if self.faults && self.rng.one_in(6) {
             let delay = self.rng.millis(0..3_000);
             self.after(delay, What::Stop(Failure::Cancelled { signal: 2 }));
@@ -152,6 +145,12 @@ impl World {
         self.agenda.retain(|_, what| {
             matches!(what, What::Change(_) | What::Expire(_) | What::Stop(_) | What::Crash(_))
         });
+        for site in &mut self.sites {
+            // While nobody looked, the object may have changed.
+            if site.versions.len() > 1 && self.now > Duration::ZERO && self.rng.one_in(3) {
+                site.current = 1;
+            }
+        }
         for (index, held) in held.into_iter().enumerate() {
             let url = self.sites[index].url(&self.hosts, 0);
             let policy = self.members[index].policy.clone();
@@ -216,6 +215,7 @@ impl World {
                 self.after(cross, What::Order(id, Box::new(command)));
             }
             if self.fleet.is_done() {
+                self.last_orders()?;
                 return self.witness.done(self.now);
             }
             let timeout = self.fleet.next_timeout();
@@ -245,6 +245,17 @@ impl World {
             self.witness.progress(&self.fleet)?;
         }
         Err("not over after very many steps".into())
+    }
+
+    /// The shell carries out what it was told last before it goes.
+    fn last_orders(&mut self) -> Result<(), String> {
+        for ((at, number), what) in std::mem::take(&mut self.agenda) {
+            match what {
+                What::Order(id, command) => self.order(id, *command)?,
+                what => drop(self.agenda.insert((at, number), what)),
+            }
+        }
+        Ok(())
     }
 
     fn happen(&mut self) -> Result<(), String> {
@@ -308,6 +319,7 @@ impl World {
                 self.prepare(id, total, validators, resume);
             }
             Command::Publish { total } => return self.publish(id, total),
+            Command::Keep => return Err("kept what was never there".into()),
             Command::Abandon { keep } => {
                 self.members[id.0 as usize].kept = keep;
                 if keep {
@@ -326,9 +338,9 @@ impl World {
         let ConnEvent::Wrote { range, .. } = event else { return };
         let Some(owner) = self.witness.owner(conn) else { return };
         let now = self.now;
-        let sync = self.faults && self.rng.one_in(8);
+        let (early, sync) = (self.rng.one_in(2), self.faults && self.rng.one_in(4));
         let disk = &mut self.members[owner.0 as usize].disk;
-        disk.wrote(range.clone(), now);
+        disk.wrote(range.clone(), now, early);
         if sync {
             disk.sync();
         }
@@ -339,7 +351,16 @@ impl World {
         let delay = Duration::from_micros(self.rng.magnitude(19));
         let member = &mut self.members[id.0 as usize];
         member.disk.prepare(total, &version, resume);
+        let length = total.unwrap_or(1 << 22);
         member.store_time = delay;
+        if self.faults && self.members.len() == 1 && self.rng.one_in(4) {
+            // Somewhere in the time that the download may take.
+            let host = *self.sites[0].hops.last().unwrap_or(&0);
+            let micros = length.saturating_mul(1_000_000) / self.hosts[host].rate;
+            let when = Duration::from_micros(self.rng.pick(0..micros + 1000));
+            let how = if self.rng.one_in(2) { Crash::Kill } else { Crash::Power };
+            self.after(when, What::Crash(how));
+        }
         let result = if fails { Err(store_failure(StoreOp::Preallocate)) } else { Ok(()) };
         self.after(delay, What::Store(id, StoreEvent::Prepared(result)));
     }

@@ -3,7 +3,9 @@
 
 #![expect(unreachable_pub, reason = "a room of a test crate, written as one of its own")]
 
+mod authority;
 mod disk;
+mod front;
 mod mode;
 mod nginx;
 mod object;
@@ -19,7 +21,9 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+pub use authority::{Authority, LOCAL, Leaf, TRUSTED};
 pub use disk::SmallDisk;
+pub use front::{Front, Manners};
 pub use mode::{Lie, Mode, Redirect};
 pub use nginx::Nginx;
 pub use object::{Object, hex};

@@ -13,6 +13,8 @@ use std::{
 };
 
 use super::{
+    authority::LOCAL,
+    front::{Front, Manners},
     mode::Mode,
     object::Object,
     record::Log,
@@ -23,6 +25,8 @@ use super::{
 /// A running origin; it ends, and so does every connection to it, when this is dropped.
 pub struct Origin {
     address: SocketAddr,
+    /// What the tests talk to instead, where they are to do it over TLS.
+    front: Option<Front>,
     world: Arc<World>,
 }
 
@@ -66,11 +70,13 @@ impl Origin {
 
     /// The URL of a path (and query) on this origin.
     pub fn at(&self, target: &str) -> String {
-        format!("http://{}{target}", self.address)
+        let scheme = if self.front.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{target}", self.address())
     }
 
+    /// Where the binary is to connect to.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.front.as_ref().map_or(self.address, Front::address)
     }
 
     pub fn log(&self) -> &Log {
@@ -130,8 +136,15 @@ impl Setup {
         });
         let shared = Arc::clone(&world);
         thread::spawn(move || accept(&listener, &shared));
-        Origin { address, world }
+        let front =
+            over_tls().then(|| Front::start(LOCAL.server(&[]), address, Manners::default()));
+        Origin { address, front, world }
     }
+}
+
+/// Whether this run of the tests is to put every origin behind TLS (`UGET_TEST_TLS=1`).
+pub fn over_tls() -> bool {
+    std::env::var_os("UGET_TEST_TLS").is_some_and(|value| value == "1")
 }
 
 fn accept(listener: &TcpListener, world: &Arc<World>) {

@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::{
+    authority::TRUSTED,
     object::Object,
+    origin::over_tls,
     run::{Invocation, Output},
     sandbox::{NOBODY, is_root},
 };
@@ -79,7 +81,8 @@ impl Test {
     /// A run of the binary with just these arguments.
     pub fn bare<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Invocation {
         let program = Path::new(env!("CARGO_BIN_EXE_uget"));
-        Invocation::new(program, &self.dir(), &self.root.path().join("home")).args(args)
+        let run = Invocation::new(program, &self.dir(), &self.root.path().join("home")).args(args);
+        if over_tls() { run.env("SSL_CERT_FILE", TRUSTED.file()) } else { run }
     }
 
     /// Gives the directories to nobody, for runs without rights.

@@ -138,6 +138,17 @@ impl Children {
         self.run_whole(arguments)
     }
 
+    /// Whether a signal has come meanwhile.
+    ///
+    /// # Errors
+    /// That it has.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.news.try_recv() {
+            Err(_) => Ok(()),
+            Ok(news) => Err(unexpected(Some(news))),
+        }
+    }
+
     fn run_whole(&mut self, arguments: Vec<OsString>) -> Result<Ended, Error> {
         let began = Instant::now();
         let mut child = myself()?
@@ -163,6 +174,10 @@ impl Children {
         if status.success() {
             let report = serde_json::from_slice(&output).unwrap_or(Value::Null);
             return Ok(Ended { wall, usage, report });
+        }
+        // A terminal sends its signals to all of us, and the client may have been faster.
+        if let Ok(News::Signal(signal)) = self.news.recv_timeout(SIGNAL_WAIT) {
+            return Err(unexpected(Some(News::Signal(signal))));
         }
         let said = uget::http::escape(errors.trim_ascii(), ERRORS_MAX);
         Err(internal(format!("the client ended with {status}: {said}")))
@@ -251,5 +266,7 @@ fn internal(context: impl Into<String>) -> Error {
     Error::new(ErrorKind::Internal, context)
 }
 
+/// How long a signal that ended a client may take to get here as well.
+const SIGNAL_WAIT: Duration = Duration::from_millis(200);
 /// Characters of a client's complaint that are repeated.
 const ERRORS_MAX: usize = 1000;

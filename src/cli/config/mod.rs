@@ -192,6 +192,7 @@ fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {
         _ => Fsync::Auto,
     };
     options.resume = !args.no_resume;
+    options.force = args.force;
     options.restart_on_change = args.restart_on_change;
     Ok(())
 }

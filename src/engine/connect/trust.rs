@@ -87,7 +87,7 @@ fn trust(options: &Tls) -> Result<(Trust, String), Failure> {
     let environment = (options.env_ca_file.as_deref(), options.env_ca_directory.as_deref());
     for (source, (file, directories)) in [("", asked), (" (environment)", environment)] {
         if file.is_some() || directories.is_some() {
-            let (roots, names) = named(file, directories)?;
+            let (roots, names) = named(file, directories, !source.is_empty())?;
             let note = format!("{} certificates of {names}{source} are trusted", roots.len());
             return Ok((Trust::Roots(roots), note));
         }
@@ -109,7 +109,12 @@ fn trust(options: &Tls) -> Result<(Trust, String), Failure> {
 }
 
 /// The certificates of a file, of the files in directories (separated by colons), or both.
-fn named(file: Option<&Path>, directories: Option<&Path>) -> Result<(Roots, String), Failure> {
+/// With `lenient`, a directory may be missing as long as there are certificates at all.
+fn named(
+    file: Option<&Path>,
+    directories: Option<&Path>,
+    lenient: bool,
+) -> Result<(Roots, String), Failure> {
     let mut roots = Roots::new();
     let mut names = Vec::new();
     if let Some(file) = file {
@@ -122,7 +127,12 @@ fn named(file: Option<&Path>, directories: Option<&Path>) -> Result<(Roots, Stri
         if directory.as_os_str().is_empty() {
             continue;
         }
-        let entries = fs::read_dir(&directory).map_err(|e| setup(&directory, &super::words(&e)))?;
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            // The environment is shared with programs that do not mind.
+            Err(_) if lenient => continue,
+            Err(e) => return Err(setup(&directory, &super::words(&e))),
+        };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
         for path in paths.iter().filter(|path| path.is_file()) {
@@ -132,7 +142,8 @@ fn named(file: Option<&Path>, directories: Option<&Path>) -> Result<(Roots, Stri
         names.push(directory.display().to_string());
     }
     if roots.len() == 0 {
-        return Err(setup(Path::new(&names.join(", ")), "no usable certificate in it"));
+        let place = directories.or(file).unwrap_or(Path::new(""));
+        return Err(setup(place, "no usable certificate in it"));
     }
     Ok((roots, names.join(" and ")))
 }

@@ -44,12 +44,7 @@ impl Io for Script {
         Ok(())
     }
 
-    async fn receive(
-        &mut self,
-        room: Range<usize>,
-        until: Instant,
-        _fill: bool,
-    ) -> io::Result<Option<usize>> {
+    async fn receive(&mut self, room: Range<usize>, _fill: bool) -> io::Result<Option<usize>> {
         if let Some(between) = &mut self.between {
             between();
         }
@@ -67,7 +62,7 @@ impl Io for Script {
             Some(Act::End) | None => Ok(Some(0)),
             Some(Act::Reset) => Err(io::Error::from_raw_os_error(libc::ECONNRESET)),
             Some(Act::Stall) => {
-                std::thread::sleep(until.saturating_duration_since(Instant::now()));
+                std::thread::sleep(Duration::from_millis(5));
                 self.acts.push_front(Act::Stall);
                 Ok(None)
             }

@@ -15,6 +15,12 @@ pub(crate) fn store_failure(op: StoreOp, path: &Path, errno: Errno) -> Failure {
     Failure::Store { op, path: printable(path), errno, reason: words(errno) }
 }
 
+/// `path` cannot be made, because it exists; `reason` says what that means.
+pub(crate) fn store_exists(path: &Path, reason: &str) -> Failure {
+    let (op, errno) = (StoreOp::Create, Errno::EXIST.raw_os_error());
+    Failure::Store { op, path: printable(path), errno, reason: reason.to_owned() }
+}
+
 /// `op` on `path` failed for a reason that has no error number.
 pub(crate) fn store_failure_words(op: StoreOp, path: &Path, reason: &str) -> Failure {
     Failure::Store { op, path: printable(path), errno: 0, reason: reason.to_owned() }

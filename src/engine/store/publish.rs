@@ -84,7 +84,7 @@ fn exchange(place: &Paths) -> Result<(), Errno> {
 
 /// Makes a rename last. A filesystem that cannot sync directories is forgiven; a directory that may
 /// not be read cannot be synced.
-fn sync_directory(place: &Paths) -> Result<(), Errno> {
+pub(super) fn sync_directory(place: &Paths) -> Result<(), Errno> {
     match open_directory(place).and_then(|d| retry_on_intr(|| rustix::fs::fsync(&d))) {
         Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF | Errno::ACCESS) => Ok(()),
         result => result,

@@ -100,7 +100,7 @@ fn failed(result: Result<Opened, Failure>) -> (StoreOp, i32) {
 #[test]
 fn a_whole_download_leaves_one_file() {
     let world = World::new();
-    let Opened { mut store, held, fresh } = world.open();
+    let Opened { mut store, held, fresh, .. } = world.open();
     assert_eq!((held, fresh), (None, None));
     let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
     assert_eq!(file.metadata().unwrap().len(), TOTAL);
@@ -166,7 +166,7 @@ fn a_synced_replacement_leaves_nothing_of_the_old_file() {
 fn what_was_recorded_is_held_after_a_kill() {
     let world = World::new();
     world.killed_after(&[0..1000, 5000..9000, 1000..2000]);
-    let Opened { mut store, held, fresh } = world.open();
+    let Opened { mut store, held, fresh, .. } = world.open();
     let want = set(&[0..2000, 5000..9000]);
     let validator = Some("\"v1\"".to_owned());
     assert_eq!(held, Some(Held { total: TOTAL, validator, done: want }));
@@ -268,7 +268,7 @@ fn a_damaged_or_foreign_journal_is_a_fresh_start_that_says_why() {
         let world = World::new();
         world.killed_after(&[0..1000]);
         damage(&world);
-        let Opened { mut store, held, fresh } = world.open();
+        let Opened { mut store, held, fresh, .. } = world.open();
         assert_eq!(held, None, "{why}");
         let fresh = fresh.unwrap_or_else(|| panic!("nothing said: {why}"));
         // A new part file may get the old one's inode number, so two answers are right there.

@@ -5,10 +5,9 @@ use std::{
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     rc::Rc,
-    time::Instant,
 };
 
-use rustix::net::{Shutdown, shutdown};
+use rustix::{io::Errno, net::RecvFlags};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_uring::{
     buf::{BoundedBuf, fixed::FixedBuf},
@@ -19,9 +18,11 @@ use super::{
     super::{
         Order,
         connect::Stream,
-        link::{Idle, Io},
+        link::{Idle, Io, PATIENCE},
+        lowat::LowWater,
         threads::peek,
     },
+    receive::receive,
     worker::Shared,
 };
 use crate::{sink::Sink, transfer::Failure};
@@ -32,12 +33,23 @@ pub(super) enum Buffer {
     Plain(Vec<u8>),
 }
 
+impl Buffer {
+    /// Its bytes.
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        match self {
+            Self::Fixed(buffer) => buffer,
+            Self::Plain(buffer) => buffer,
+        }
+    }
+}
+
 /// Operations on a ring. While one runs the kernel owns the buffer.
 pub(super) struct Ring {
     stream: TcpStream,
     orders: UnboundedReceiver<Order>,
     buffer: Option<Buffer>,
     shared: Rc<Shared>,
+    low_water: LowWater,
 }
 
 impl Ring {
@@ -50,26 +62,24 @@ impl Ring {
         // SAFETY: the descriptor was just given up by its only owner, and is a connected stream
         // socket. tokio-uring's operations do not care whether it is TCP or Unix.
         let stream = unsafe { TcpStream::from_raw_fd(OwnedFd::from(stream).into_raw_fd()) };
-        Self { stream, orders, buffer: Some(buffer), shared }
+        Self { stream, orders, buffer: Some(buffer), shared, low_water: LowWater::new() }
     }
 
-    fn socket(&self) -> BorrowedFd<'_> {
-        // SAFETY: the socket is open as long as `stream`, which `self` owns.
-        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
-    }
-
-    fn take(&mut self) -> io::Result<Buffer> {
-        self.buffer.take().ok_or_else(|| io::Error::other("the buffer is out"))
+    /// Takes what is there: less than the low-water mark, or nothing.
+    fn receive_now(&mut self, room: Range<usize>) -> io::Result<Option<usize>> {
+        let bytes = self.buffer.as_mut().and_then(|buffer| buffer.bytes().get_mut(room));
+        let Some(bytes) = bytes else { return Ok(None) };
+        match rustix::net::recv(socket(&self.stream), bytes, RecvFlags::DONTWAIT) {
+            Ok((received, _)) => Ok(Some(received)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 
 impl Io for Ring {
     fn buffer(&mut self) -> &mut [u8] {
-        match &mut self.buffer {
-            Some(Buffer::Fixed(buffer)) => buffer,
-            Some(Buffer::Plain(buffer)) => buffer,
-            None => &mut [],
-        }
+        self.buffer.as_mut().map_or(&mut [], Buffer::bytes)
     }
 
     async fn order(&mut self) -> Option<Order> {
@@ -80,29 +90,14 @@ impl Io for Ring {
         self.stream.write_all(bytes).await.0
     }
 
-    async fn receive(
-        &mut self,
-        room: Range<usize>,
-        until: Instant,
-        _fill: bool,
-    ) -> io::Result<Option<usize>> {
-        let buffer = self.take()?;
-        let socket = self.socket();
-        let (result, buffer) = match buffer {
-            Buffer::Fixed(buffer) => {
-                let operation = self.stream.read_fixed(buffer.slice(room));
-                let (result, slice) = before(operation, until, socket).await;
-                (result, Buffer::Fixed(slice.into_inner()))
-            }
-            Buffer::Plain(buffer) => {
-                let operation = self.stream.read(buffer.slice(room));
-                let (result, slice) = before(operation, until, socket).await;
-                (result, Buffer::Plain(slice.into_inner()))
-            }
-        };
+    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>> {
+        let socket = socket(&self.stream);
+        self.low_water.set(socket, if fill { room.len() } else { 1 });
+        let buffer = taken(&mut self.buffer)?;
+        let (result, buffer) = receive(socket, buffer, room.clone(), fill, PATIENCE).await;
         self.buffer = Some(buffer);
         match result {
-            Ok(0) if Instant::now() >= until => Ok(None),
+            Err(error) if is_passing(&error) && fill => self.receive_now(room),
             Err(error) if is_passing(&error) => Ok(None),
             other => other.map(Some),
         }
@@ -115,7 +110,7 @@ impl Io for Ring {
         };
         let file = self.shared.file(file).map_err(|error| sink.failed(&error))?;
         loop {
-            let buffer = self.take().map_err(|error| sink.failed(&error))?;
+            let buffer = taken(&mut self.buffer).map_err(|error| sink.failed(&error))?;
             let (result, buffer) = match buffer {
                 Buffer::Fixed(buffer) => {
                     let slice = buffer.slice(from.clone());
@@ -137,26 +132,20 @@ impl Io for Ring {
     }
 
     fn idle(&self) -> Idle {
-        peek(self.socket())
+        peek(socket(&self.stream))
     }
 }
 
-/// Runs an operation to its end. When `until` has come the socket is shut down, which ends it.
-async fn before<T>(
-    operation: impl Future<Output = T>,
-    until: Instant,
-    socket: BorrowedFd<'_>,
-) -> T {
-    let mut operation = std::pin::pin!(operation);
-    if let Ok(done) = tokio::time::timeout_at(until.into(), operation.as_mut()).await {
-        return done;
-    }
-    // A socket that is not connected any more has ended the operation already.
-    let _ = shutdown(socket, Shutdown::Both);
-    operation.await
+fn socket(stream: &TcpStream) -> BorrowedFd<'_> {
+    // SAFETY: the socket is open as long as the stream, which is borrowed as long.
+    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
+}
+
+fn taken(buffer: &mut Option<Buffer>) -> io::Result<Buffer> {
+    buffer.take().ok_or_else(|| io::Error::other("the buffer is out"))
 }
 
 /// An operation that says "again" and means it.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::ECANCELED))
 }

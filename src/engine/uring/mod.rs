@@ -7,12 +7,13 @@
 //! panics where io_uring is refused.
 
 mod io;
+mod receive;
 mod worker;
 
-use std::{io as std_io, thread};
+use std::{io as std_io, os::fd::AsRawFd, thread};
 
 use crossbeam_channel::bounded;
-use io_uring::{IoUring, Probe, opcode};
+use io_uring::{IoUring, Probe, opcode, squeue, types};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{Limits, Opening, descriptors_left};
@@ -79,20 +80,37 @@ fn probe() -> std_io::Result<()> {
     let mut ring = IoUring::new(8)?;
     // Where io_uring_enter is refused, operations would wait for ever.
     let nop = opcode::Nop::new().build();
-    // SAFETY: a nop refers to no memory.
-    let pushed = unsafe { ring.submission().push(&nop) };
-    pushed.map_err(std_io::Error::other)?;
-    ring.submit_and_wait(1)?;
+    complete(&mut ring, &nop)?;
+    // Nothing waits on the ring's own descriptor; a kernel that cannot cancel by descriptor says
+    // EINVAL instead.
+    let fd = types::Fd(ring.as_raw_fd());
+    let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::fd(fd)).build();
+    if complete(&mut ring, &cancel)? == -libc::EINVAL {
+        return Err(std_io::Error::other(TOO_OLD));
+    }
     let mut probe = Probe::new();
     if ring.submitter().register_probe(&mut probe).is_err() {
         // io_uring_register may be refused where the ring itself is not; that only costs the
         // registered buffers.
         return Ok(());
     }
-    let needed = [opcode::Read::CODE, opcode::Write::CODE, opcode::Recv::CODE];
+    let needed = [opcode::Send::CODE, opcode::Write::CODE, opcode::Recv::CODE];
     if needed.iter().all(|code| probe.is_supported(*code)) {
         Ok(())
     } else {
-        Err(std_io::Error::other("the kernel's io_uring is too old (Linux 5.6 is needed)"))
+        Err(std_io::Error::other(TOO_OLD))
     }
 }
+
+/// Runs one operation that refers to no memory, and returns its result.
+fn complete(ring: &mut IoUring, operation: &squeue::Entry) -> std_io::Result<i32> {
+    // SAFETY: the operation refers to no memory.
+    let pushed = unsafe { ring.submission().push(operation) };
+    pushed.map_err(std_io::Error::other)?;
+    ring.submit_and_wait(1)?;
+    let entry = ring.completion().next();
+    entry.map(|entry| entry.result()).ok_or_else(|| std_io::Error::other("the ring is mute"))
+}
+
+/// Cancelling by descriptor is from Linux 5.19.
+const TOO_OLD: &str = "the kernel's io_uring is too old (Linux 5.19 is needed)";

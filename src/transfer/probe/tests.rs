@@ -131,3 +131,35 @@ fn a_complete_part_is_confirmed_without_a_body() {
     let changed = Ruling::Fail(Failure::Changed(ChangedHow::Validator));
     assert_eq!(confirm("200 OK", "ETag: \"b\"\r\nContent-Length: 1000\r\n"), changed);
 }
+
+#[test]
+fn a_finished_file_is_asked_about_once() {
+    let known = |validator: &str| Finished { size: 1000, validator: validator.to_owned() };
+    let tag = known("\"a\"");
+    let date = known("Thu, 01 Jan 1970 00:00:00 GMT");
+    let dated = "Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+                 Date: Thu, 01 Jan 1970 01:00:00 GMT\r\n";
+    for (known, status, fields, means) in [
+        (&tag, "304 N", "", Renewal::Same),
+        (&tag, "304 N", "ETag: \"a\"\r\n", Renewal::Same),
+        (&tag, "304 N", "ETag: W/\"a\"\r\n", Renewal::Same),
+        (&tag, "304 N", "ETag: \"b\"\r\n", Renewal::Absurd),
+        (&date, "304 N", "ETag: \"b\"\r\n", Renewal::Same),
+        (&date, "304 N", dated, Renewal::Same),
+        (&tag, "200 OK", "ETag: \"a\"\r\nContent-Length: 1000\r\n", Renewal::Same),
+        (&tag, "200 OK", "ETag: \"a\"\r\nTransfer-Encoding: chunked\r\n", Renewal::Same),
+        (&tag, "200 OK", "ETag: \"a\"\r\nContent-Length: 999\r\n", Renewal::Other),
+        (&tag, "200 OK", "ETag: W/\"a\"\r\nContent-Length: 1000\r\n", Renewal::Other),
+        (&tag, "200 OK", "ETag: \"b\"\r\nContent-Length: 1000\r\n", Renewal::Other),
+        (&tag, "200 OK", "Content-Length: 1000\r\n", Renewal::Other),
+        (&date, "200 OK", dated, Renewal::Same),
+        (&tag, "206 P", "ETag: \"a\"\r\nContent-Range: bytes 0-99/1000\r\n", Renewal::Same),
+        (&tag, "206 P", "ETag: \"a\"\r\nContent-Range: bytes 0-99/1001\r\n", Renewal::Other),
+        (&tag, "206 P", "ETag: \"a\"\r\nContent-Range: bytes 0-99/*\r\n", Renewal::Other),
+        (&tag, "206 P", "ETag: \"b\"\r\nContent-Range: bytes 0-99/1000\r\n", Renewal::Other),
+        (&tag, "404 N", "ETag: \"a\"\r\n", Renewal::Other),
+        (&tag, "416 R", "Content-Range: bytes */0\r\n", Renewal::Other),
+    ] {
+        assert_eq!(renew(known, &head(status, fields)), means, "{known:?} {status} {fields:?}");
+    }
+}

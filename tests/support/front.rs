@@ -8,25 +8,26 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 /// Terminates TLS and passes the plain octets on. Ends when dropped.
-pub(crate) struct Front {
+pub struct Front {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 /// What it does besides.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Manners {
+pub struct Manners {
     /// The end of the stream comes without close_notify.
-    pub(crate) rude_end: bool,
+    pub rude_end: bool,
     /// New keys every so many octets of answers.
-    pub(crate) update_every: Option<usize>,
+    pub update_every: Option<usize>,
     /// After so many octets of answers, octets that are no record.
-    pub(crate) garbage_after: Option<usize>,
+    pub garbage_after: Option<usize>,
 }
 
 struct Shared {
@@ -39,7 +40,7 @@ struct Shared {
 }
 
 impl Front {
-    pub(crate) fn start(config: ServerConfig, to: SocketAddr, manners: Manners) -> Self {
+    pub fn start(config: ServerConfig, to: SocketAddr, manners: Manners) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -63,16 +64,16 @@ impl Front {
         Self { address, shared }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn at(&self, target: &str) -> String {
+    pub fn at(&self, target: &str) -> String {
         format!("https://localhost:{}{target}", self.address.port())
     }
 
     /// How many handshakes were full ones, and how many resumed an earlier session.
-    pub(crate) fn handshakes(&self) -> (usize, usize) {
+    pub fn handshakes(&self) -> (usize, usize) {
         let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
         (count(&self.shared.full), count(&self.shared.resumed))
     }
@@ -104,8 +105,9 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
         let (tls, client, origin) = (Arc::clone(&tls), Arc::clone(&client), Arc::clone(&origin));
         let manners = shared.manners;
         thread::spawn(move || {
-            drop(send_answers(&tls, &client, &origin, manners));
-            drop(client.shutdown(Shutdown::Write));
+            if send_answers(&tls, &client, &origin, manners).is_ok() {
+                drop(client.shutdown(Shutdown::Write));
+            }
         })
     };
     drop(pass_requests(&tls, &client, &origin));
@@ -144,6 +146,12 @@ fn pass_requests(
     }
 }
 
+/// Ends a connection with a reset, as soon as the last holder lets go of it.
+fn reset(client: &TcpStream) {
+    drop(socket2::SockRef::from(client).set_linger(Some(Duration::ZERO)));
+    drop(client.shutdown(Shutdown::Read));
+}
+
 fn send_answers(
     tls: &Mutex<ServerConnection>,
     mut client: &TcpStream,
@@ -153,7 +161,7 @@ fn send_answers(
     let mut chunk = vec![0; 64 * 1024];
     let (mut sent, mut updated) = (0, 0);
     loop {
-        let got = origin.read(&mut chunk)?;
+        let got = origin.read(&mut chunk).inspect_err(|_| reset(client))?;
         let mut tls = tls.lock().unwrap();
         if got == 0 {
             if !manners.rude_end {

@@ -17,7 +17,7 @@ use rustls::{
 };
 
 /// Signs certificates; its own lies in a file.
-pub(crate) struct Authority {
+pub struct Authority {
     directory: tempfile::TempDir,
     params: CertificateParams,
     key: KeyPair,
@@ -25,23 +25,23 @@ pub(crate) struct Authority {
 }
 
 /// A chain and its key, in files and in memory.
-pub(crate) struct Leaf {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+pub struct Leaf {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
     chain: Vec<CertificateDer<'static>>,
     key_der: Vec<u8>,
     /// `sha256//...` of its public key.
-    pub(crate) pin: String,
+    pub pin: String,
 }
 
 /// What the loopback tests trust.
-pub(crate) static TRUSTED: LazyLock<Authority> = LazyLock::new(|| Authority::new("trusted"));
+pub static TRUSTED: LazyLock<Authority> = LazyLock::new(|| Authority::new("trusted"));
 
 /// A certificate for `localhost`, `127.0.0.1` and `::1`.
-pub(crate) static LOCAL: LazyLock<Leaf> = LazyLock::new(|| TRUSTED.leaf("local", |_| {}));
+pub static LOCAL: LazyLock<Leaf> = LazyLock::new(|| TRUSTED.leaf("local", |_| {}));
 
 impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("uget-ca-").tempdir().unwrap();
         let (params, key) = (ca(name), KeyPair::generate().unwrap());
         let certificate = params.self_signed(&key).unwrap();
@@ -50,17 +50,17 @@ impl Authority {
     }
 
     /// Its certificate's file.
-    pub(crate) fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
 
     /// The directory of that file.
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// An authority that this one vouches for.
-    pub(crate) fn intermediate(&self, name: &str) -> Self {
+    pub fn intermediate(&self, name: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("uget-ca-").tempdir().unwrap();
         let (params, key) = (ca(name), KeyPair::generate().unwrap());
         let certificate = params.signed_by(&key, &self.issuer()).unwrap();
@@ -69,12 +69,12 @@ impl Authority {
     }
 
     /// A certificate for this machine, changed by `change`, signed by this authority.
-    pub(crate) fn leaf(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+    pub fn leaf(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         self.leaf_with(name, KeyPair::generate().unwrap(), change)
     }
 
     /// The same with an RSA key.
-    pub(crate) fn rsa_leaf(&self, name: &str) -> Leaf {
+    pub fn rsa_leaf(&self, name: &str) -> Leaf {
         self.leaf_with(name, KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap(), |_| {})
     }
 
@@ -91,7 +91,7 @@ impl Authority {
     }
 
     /// What a chain to this authority needs besides its leaf.
-    pub(crate) fn der(&self) -> CertificateDer<'static> {
+    pub fn der(&self) -> CertificateDer<'static> {
         self.der.clone()
     }
 
@@ -102,7 +102,7 @@ impl Authority {
 
 impl Leaf {
     /// What `openssl req -x509` makes: its own authority.
-    pub(crate) fn self_signed(directory: &Path, authority: bool) -> Self {
+    pub fn self_signed(directory: &Path, authority: bool) -> Self {
         let mut params = local();
         if authority {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -113,7 +113,7 @@ impl Leaf {
     }
 
     /// The same key with further certificates in its chain.
-    pub(crate) fn with_chain(&self, more: Vec<CertificateDer<'static>>) -> Self {
+    pub fn with_chain(&self, more: Vec<CertificateDer<'static>>) -> Self {
         let chain: Vec<_> = self.chain.iter().cloned().chain(more).collect();
         let certificate = self.certificate.with_extension("chain.pem");
         fs::write(&certificate, pem(&chain)).unwrap();
@@ -149,7 +149,7 @@ impl Leaf {
     }
 
     /// A server that shows this certificate.
-    pub(crate) fn server(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
+    pub fn server(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
         let versions = if versions.is_empty() { &[&TLS13, &TLS12] } else { versions };
         let mut config = ServerConfig::builder_with_protocol_versions(versions)
             .with_no_client_auth()
@@ -161,7 +161,7 @@ impl Leaf {
     }
 
     /// A server that also wants to know who its clients are.
-    pub(crate) fn server_asking(
+    pub fn server_asking(
         &self,
         version: &'static SupportedProtocolVersion,
         clients: std::sync::Arc<dyn rustls::server::danger::ClientCertVerifier>,

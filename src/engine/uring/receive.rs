@@ -1,0 +1,73 @@
+//! Receiving on a ring: one operation that waits for all that was asked for, and its cancellation.
+//!
+//! tokio-uring has neither receive flags nor cancellation; both are submitted through its public
+//! [`UnsubmittedOneshot`]. With `MSG_WAITALL` the kernel arms its own poll again until the buffer is
+//! full, so that a MiB costs one completion instead of thirty; a cancelled receive completes with
+//! what it has (io_uring_prep_recv(3), io_uring_prep_cancel_fd(3)).
+
+use std::{
+    io,
+    ops::Range,
+    os::fd::{AsRawFd, BorrowedFd},
+    time::Duration,
+};
+
+use io_uring::{cqueue, opcode, types};
+use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
+
+use super::io::Buffer;
+
+/// Receives into `room` of `buffer`, all of it with `fill`. After `patience` it is cancelled and
+/// yields what has come; `ECANCELED` if that is nothing.
+pub(super) async fn receive(
+    socket: BorrowedFd<'_>,
+    mut buffer: Buffer,
+    room: Range<usize>,
+    fill: bool,
+    patience: Duration,
+) -> (io::Result<usize>, Buffer) {
+    let Some(bytes) = buffer.bytes().get_mut(room) else {
+        return (Err(io::ErrorKind::InvalidInput.into()), buffer);
+    };
+    let fd = types::Fd(socket.as_raw_fd());
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let flags = if fill { libc::MSG_WAITALL } else { 0 };
+    // The kernel writes into the buffer until the operation completes. The operation owns it until
+    // then, wherever this future goes, and moving the owner does not move the bytes.
+    let operation = opcode::Recv::new(fd, bytes.as_mut_ptr(), len).flags(flags).build();
+    let operation = UnsubmittedOneshot::new(buffer, Received, operation).submit();
+    let mut operation = std::pin::pin!(operation);
+    if let Ok(done) = tokio::time::timeout(patience, operation.as_mut()).await {
+        return done;
+    }
+    let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::fd(fd)).build();
+    // It completes at once, whether it found the receive or that had just ended.
+    UnsubmittedOneshot::new((), Cancelled, cancel).submit().await;
+    operation.await
+}
+
+/// The outcome of a receive: its buffer comes back with it.
+struct Received;
+
+impl OneshotOutputTransform for Received {
+    type Output = (io::Result<usize>, Buffer);
+    type StoredData = Buffer;
+
+    fn transform_oneshot_output(self, buffer: Buffer, entry: cqueue::Entry) -> Self::Output {
+        let result = entry.result();
+        match usize::try_from(result) {
+            Ok(received) => (Ok(received), buffer),
+            Err(_) => (Err(io::Error::from_raw_os_error(-result)), buffer),
+        }
+    }
+}
+
+/// The outcome of a cancellation, which tells nothing that the receive does not.
+struct Cancelled;
+
+impl OneshotOutputTransform for Cancelled {
+    type Output = ();
+    type StoredData = ();
+
+    fn transform_oneshot_output(self, (): (), _: cqueue::Entry) {}
+}

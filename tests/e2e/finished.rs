@@ -1,0 +1,255 @@
+//! Running again on a file that is finished, and what else is known before a body is fetched.
+
+use std::{fs, os::unix::fs::MetadataExt as _};
+
+use crate::{KIB, MIB, e2e_test, support::*};
+
+/// The `strategy` of a JSON report.
+fn strategy(output: &Output) -> String {
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    report["strategy"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether the test directory's filesystem keeps user attributes; where not, nothing is remembered.
+fn keeps_attributes(t: &Test) -> bool {
+    let path = t.write("probe", "x");
+    let set = rustix::fs::setxattr(&path, "user.probe", b"x", rustix::fs::XattrFlags::empty());
+    fs::remove_file(path).unwrap();
+    if let Err(error) = &set {
+        eprintln!("left out: no user attributes here ({error})");
+    }
+    set.is_ok()
+}
+
+e2e_test!(rt22_a_digest_that_fits_needs_no_request, |t| {
+    let object = Object::random(700, 3 * MIB + 1);
+    let digest = object.sha256();
+    t.write("object.bin", object.bytes());
+    let inode = fs::metadata(t.path("object.bin")).unwrap().ino();
+    let origin = Origin::of(&object).start();
+    for args in [["-o", "object.bin"], ["-P", "."]] {
+        for (kind, value) in
+            [("--sha256", digest.clone()), ("--digest", format!("sha256:{digest}"))]
+        {
+            let output = t.uget(args).args(["--json", kind, &value, &origin.url()]).run();
+            t.delivers(&output, "object.bin", &object);
+            assert_eq!(strategy(&output), "up-to-date");
+            assert_eq!(origin.log().count(), 0, "a request was made");
+        }
+    }
+    assert_eq!(fs::metadata(t.path("object.bin")).unwrap().ino(), inode);
+    let output = t.uget(["--sha256", &digest, &origin.url()]).run();
+    output.succeeds();
+    let line = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.check(line.contains("up to date"), "the summary does not say so");
+    let output = t.uget(["--force", "-o", "object.bin", "--sha256", &digest, &origin.url()]).run();
+    t.delivers(&output, "object.bin", &object);
+    assert_eq!(origin.log().sent(), object.len(), "--force did not");
+});
+
+e2e_test!(okx10_a_digest_that_does_not_fit, |t| {
+    let (old, new) = (Object::random(701, 100 * KIB), Object::random(702, 2 * MIB));
+    t.write("object.bin", old.bytes());
+    let origin = Origin::of(&new).start();
+    let output = t.uget(["--sha256", &new.sha256(), &origin.url()]).run();
+    output.fails(23).says("digest").says("--output");
+    t.holds(&output, "object.bin", &old);
+    t.holds_only(&output, &["object.bin"]);
+    assert_eq!(origin.log().count(), 0, "a request was made");
+    let output = t.uget(["-o", "object.bin", "--sha256", &new.sha256(), &origin.url()]).run();
+    t.delivers(&output, "object.bin", &new);
+});
+
+e2e_test!(okx02_a_finished_file_is_asked_about_once, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let object = Object::random(703, 3 * MIB);
+    let origin = Origin::of(&object).start();
+    for args in [["-j4", "-o", "object.bin"], ["-j1", "-o", "object.bin"], ["-j4", "-P", "."]] {
+        drop(fs::remove_file(t.path("object.bin")));
+        let output = t.uget(args).arg(origin.url()).run();
+        t.delivers(&output, "object.bin", &object);
+        let inode = fs::metadata(t.path("object.bin")).unwrap().ino();
+        let (count, sent) = (origin.log().count(), origin.log().sent());
+        let output = t.uget(args).args(["--json", &origin.url()]).run();
+        t.delivers(&output, "object.bin", &object);
+        assert_eq!(strategy(&output), "up-to-date");
+        assert_eq!(origin.log().count() - count, 1);
+        assert_eq!(origin.log().sent(), sent, "bytes were fetched");
+        assert_eq!(fs::metadata(t.path("object.bin")).unwrap().ino(), inode);
+        let asked = origin.log().requests().pop().unwrap();
+        assert_eq!(asked.field("if-none-match"), Some("\"v1\""));
+    }
+    let output = t.uget(["--print-digest=sha256", &origin.url()]).run();
+    output.succeeds();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.check(stdout.contains(&object.sha256()), "the digest is not in the output");
+    let sent = origin.log().sent();
+    t.uget(["--force", "-o", "object.bin", &origin.url()]).run().succeeds();
+    assert_eq!(origin.log().sent() - sent, object.len(), "--force did not");
+});
+
+e2e_test!(a_date_is_enough_to_ask_with, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let (object, date) = (Object::random(704, MIB), "Thu, 19 Nov 2026 12:00:00 GMT");
+    let origin = Origin::of(&object)
+        .etag(None)
+        .last_modified(date)
+        .bend(move |request, reply| {
+            if request.field("if-modified-since") == Some(date) {
+                *reply = Reply::new(304, "Not Modified", Body::Bytes(Vec::new()));
+                reply.framing = Framing::Bare;
+            }
+        })
+        .start();
+    for _ in 0..2 {
+        t.delivers(&t.uget([&origin.url(), "-o", "object.bin"]).run(), "object.bin", &object);
+    }
+    assert_eq!(origin.log().sent(), object.len(), "it was fetched twice");
+});
+
+e2e_test!(a_server_that_takes_no_notice_is_understood, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let object = Object::random(705, 3 * MIB);
+    for mode in [None, Some(Mode::IgnoreRange)] {
+        let version = Version::strong(object.clone(), "v1");
+        let mut setup = Origin::of(&object).bend(move |request, reply| {
+            let mut request = request.clone();
+            request.fields.retain(|(name, _)| name != "if-none-match");
+            *reply = Reply::honest(&request, &version);
+        });
+        if let Some(mode) = mode {
+            setup = setup.mode(mode);
+        }
+        let origin = setup.start();
+        drop(fs::remove_file(t.path("object.bin")));
+        t.uget(["-j4", &origin.url()]).run().succeeds();
+        let count = origin.log().count();
+        let output = t.uget(["-j4", "--json", &origin.url()]).run();
+        t.delivers(&output, "object.bin", &object);
+        assert_eq!(strategy(&output), "up-to-date");
+        assert_eq!(origin.log().count() - count, 1);
+    }
+});
+
+e2e_test!(another_version_replaces_only_what_was_named, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let (old, new) = (Object::random(706, 2 * MIB), Object::random(707, 24 * MIB));
+    for connections in ["-j1", "-j4"] {
+        drop(fs::remove_file(t.path("object.bin")));
+        // The same URL with another version from the second run on.
+        let flipped = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let flag = std::sync::Arc::clone(&flipped);
+        let to = Version::strong(new.clone(), "v2");
+        let origin = Origin::of(&old)
+            .bend(move |request, reply| {
+                if flag.load(std::sync::atomic::Ordering::SeqCst) {
+                    *reply = Reply::honest(request, &to);
+                }
+            })
+            .start();
+        t.delivers(&t.uget([connections, &origin.url()]).run(), "object.bin", &old);
+        flipped.store(true, std::sync::atomic::Ordering::SeqCst);
+        let sent = origin.log().sent();
+        let output = t.uget([connections, &origin.url()]).run();
+        output.fails(23).says("another version").says("--output");
+        t.holds(&output, "object.bin", &old);
+        t.holds_only(&output, &["object.bin"]);
+        output.check(origin.log().sent() - sent < 16 * MIB as u64, "a body was fetched in vain");
+        let count = origin.log().count();
+        let output = t.uget([connections, "-o", "object.bin", &origin.url()]).run();
+        t.delivers(&output, "object.bin", &new);
+        let first: Vec<_> = origin.log().requests().split_off(count);
+        output.check(connections != "-j1" || first.len() == 1, "it was asked twice");
+        let conditions = first.iter().filter(|r| r.field("if-none-match").is_some()).count();
+        output.check(conditions == 1, "it was asked twice");
+        let starts = first.iter().filter(|r| r.range(new.len()).is_none_or(|r| r.start == 0));
+        output.check(starts.count() == 1, "the first part was fetched twice");
+    }
+});
+
+e2e_test!(a_file_that_was_changed_is_not_up_to_date, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let object = Object::random(708, MIB);
+    let origin = Origin::of(&object).start();
+    for change in 0..4 {
+        drop(fs::remove_file(t.path("object.bin")));
+        t.uget(["-o", "object.bin", &origin.url()]).run().succeeds();
+        let path = t.path("object.bin");
+        match change {
+            // In place, at once, of the same length.
+            0 => {
+                use std::os::unix::fs::FileExt as _;
+                let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+                file.write_all_at(b"changed", 1000).unwrap();
+            }
+            1 => fs::write(&path, b"another").unwrap(),
+            2 => fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(5).unwrap(),
+            // A copy without the attribute.
+            _ => {
+                fs::copy(&path, t.path("copy")).unwrap();
+                fs::rename(t.path("copy"), &path).unwrap();
+            }
+        }
+        let sent = origin.log().sent();
+        let output = t.uget([&origin.url()]).run();
+        output.fails(23);
+        assert_eq!(origin.log().sent(), sent, "a body was fetched in vain");
+        let output = t.uget(["-o", "object.bin", &origin.url()]).run();
+        t.delivers(&output, "object.bin", &object);
+        assert_eq!(origin.log().sent() - sent, object.len(), "change {change} was not seen");
+    }
+    // Another URL's file.
+    let output = t.uget(["-o", "object.bin", &origin.at("/other.bin")]).run();
+    t.delivers(&output, "object.bin", &object);
+    let asked = origin.log().requests().pop().unwrap();
+    assert_eq!(asked.field("if-none-match"), None);
+});
+
+e2e_test!(what_is_kept_with_a_file_holds_no_secret, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let object = Object::random(709, KIB);
+    let origin = Origin::of(&object).start();
+    let url = origin.at("/object.bin?token=s3cret").replace("//", "//user:s3cret@");
+    t.delivers(&t.uget([&url]).run(), "object.bin", &object);
+    let mut value = vec![0; 4096];
+    let path = t.path("object.bin");
+    let length = rustix::fs::getxattr(&path, "user.uget.version", &mut value[..]).unwrap();
+    let value = String::from_utf8_lossy(&value[..length]).into_owned();
+    assert!(value.contains("\"v1\"") && !value.contains("s3cret"), "{value}");
+});
+
+e2e_test!(a_not_modified_that_names_another_version_is_not_believed, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let (old, new) = (Object::random(710, MIB), Object::random(711, MIB));
+    let to = Version::strong(new.clone(), "v2");
+    let origin = Origin::of(&old)
+        .bend(move |request, reply| {
+            if request.number == 0 {
+                return;
+            }
+            *reply = Reply::honest(request, &to);
+            if request.field("if-none-match").is_some() {
+                reply.status = 304;
+                reply.body = Body::Bytes(Vec::new());
+                reply.framing = Framing::Bare;
+                reply.unset("Content-Range");
+            }
+        })
+        .start();
+    t.delivers(&t.uget(["-j1", "-o", "object.bin", &origin.url()]).run(), "object.bin", &old);
+    t.delivers(&t.uget(["-j1", "-o", "object.bin", &origin.url()]).run(), "object.bin", &new);
+});
