@@ -16,7 +16,6 @@ mod framing;
 mod happy;
 mod inherited;
 mod json;
-mod kills;
 mod names;
 mod nginx;
 mod parts;
