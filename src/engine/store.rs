@@ -166,7 +166,7 @@ impl Store {
             return Err(store_exists(&self.place.target(), why));
         }
         let held = self.held.take().filter(|h| resume && Some(h.total) == total);
-        self.validator = total.and(validators.strong()).map(str::to_owned);
+        self.validator = total.and_then(|_| validators.strong()).map(str::to_owned);
         self.syncer.forget();
         self.ledger = None;
         self.journal = None;
