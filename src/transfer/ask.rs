@@ -120,8 +120,8 @@ impl Transfer {
         self.send(conn, job, request, Accept::Ask);
     }
 
-    /// Asks for a body only if the finished file is of another version (RFC 9110 section 13.2.2: the
-    /// condition goes before the range).
+    /// Asks for a body only if the finished file is of another version (RFC 9110 section 13.2.2:
+    /// the condition goes before the range).
     fn unless_known(&self, request: &mut Request) {
         if let Some(known) = &self.known {
             unless(request, &known.validator);

@@ -68,8 +68,8 @@ pub struct Policy {
     pub allow_downgrade: bool,
     /// Fields that go to every origin (User-Agent, Accept).
     pub fields: Vec<Field>,
-    /// Fields that go to the first origin only: whatever the user gave with `--header`, credentials,
-    /// cookies.
+    /// Fields that go to the first origin only: whatever the user gave with `--header`,
+    /// credentials, cookies.
     pub private_fields: Vec<Field>,
     /// Other URLs of the same object.
     pub mirrors: Vec<Url>,

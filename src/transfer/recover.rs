@@ -101,8 +101,8 @@ impl Transfer {
         }
     }
 
-    /// Once, when the user allows it; and once when it is what an earlier run left that is of another
-    /// version: a stale part file is no failure, least of all one that repeats for ever.
+    /// Once, when the user allows it; and once when it is what an earlier run left that is of
+    /// another version: a stale part file is no failure, least of all one that repeats for ever.
     fn may_restart(&self) -> bool {
         let stale_part = self.object.is_none() && self.held.is_some();
         !self.restarted && (self.policy.restart_on_change || stale_part)

@@ -171,7 +171,8 @@ fn others_start_before_the_first_part_ends() {
 
 #[test]
 fn nothing_is_asked_after_a_failure_that_nothing_mends() {
-    // RT-03, RT-04, RT-34, rule 12: the others are closed, their ends awaited, the first cause told.
+    // RT-03, RT-04, RT-34, rule 12: the others are closed, their ends awaited, the first cause
+    // told.
     let (mut script, _) = Script::probed(policy(4), 64 * MIB);
     script.opened(1);
     script.opened(2);
