@@ -20,7 +20,7 @@
 //!                               ▲                                                   │ every byte
 //!                               │ changed, and starting over is allowed             ▼
 //!                             (any)                                            Publishing
-//!                               │ first failure that nothing mends                  │ Published(Ok)
+//!                               │ first failure that nothing mends                  │ published
 //!                               ▼                                                   ▼
 //!                            Failing ──── all attempts ended: Abandon ───────────▶ Over
 //! ```
@@ -349,8 +349,8 @@ impl Transfer {
         Some(self.trouble.clone().map_or(Ok(()), Err))
     }
 
-    /// Why it fails, as soon as that is known: before it is over, which takes as long as the slowest
-    /// of what runs still.
+    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
+    /// slowest of what runs still.
     #[must_use]
     pub fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()
