@@ -46,6 +46,8 @@ const UNSAFE: &[&str] = &[
     "src/engine/gate.rs",
     // Maps the part file to hash it; the only mapping there is.
     "src/engine/reread.rs",
+    // Sets SO_RCVLOWAT, for which there is no safe call.
+    "src/engine/lowat.rs",
     // Hands descriptors to tokio-uring.
     "src/engine/uring/io.rs",
     // Pushes a nop to see whether the kernel takes it.
@@ -78,8 +80,12 @@ const WORLD: &[&str] = &[
 
 /// Lengths beyond which a thing is taken apart.
 const FILE_LINES: usize = 500;
+const TEST_LINES: usize = 700;
 const FUNCTION_LINES: usize = 70;
 const COLUMNS: usize = 100;
+
+/// Files that are longer, at most as long as here. This list only gets shorter.
+const LONG_FILES: &[(&str, usize)] = &[("src/engine/link.rs", 510)];
 
 /// Functions that are longer, at most as long as here. This list only gets shorter.
 const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
@@ -240,7 +246,9 @@ fn unsafety(source: &Source) -> Vec<String> {
 fn lengths(source: &Source) -> Vec<String> {
     let mut broken = Vec::new();
     let lines = source.text.lines().count();
-    if lines > FILE_LINES {
+    let usual = if source.is_test() { TEST_LINES } else { FILE_LINES };
+    let listed = LONG_FILES.iter().find(|(path, _)| *path == source.path);
+    if lines > listed.map_or(usual, |(_, lines)| *lines) {
         broken.push(format!("{}: {lines} lines; split it by concept", source.path));
     }
     for (number, line) in source.text.lines().enumerate() {
@@ -249,7 +257,7 @@ fn lengths(source: &Source) -> Vec<String> {
         // A table's row cannot be broken, nor a drawing's.
         let text = source.is_test_line(number + 1) && !line.trim_start().starts_with("//")
             || line.trim_start().starts_with("//! |")
-            || line.contains('─');
+            || line.contains(['─', '│']);
         if columns > COLUMNS && !text {
             broken.push(format!("{}:{}: {columns} columns", source.path, number + 1));
         }

@@ -47,6 +47,7 @@ pub(crate) enum Output {
 }
 
 /// What is to be done.
+#[expect(clippy::large_enum_variant, reason = "there is one of them for a download")]
 pub(crate) enum Start {
     /// Ask for the object.
     Download(Ready),

@@ -173,7 +173,8 @@ fn others_start_before_the_first_part_ends() {
 
 #[test]
 fn nothing_is_asked_after_a_failure_that_nothing_mends() {
-    // RT-03, RT-04, RT-34, rule 12: the others are closed, their ends awaited, the first cause told.
+    // RT-03, RT-04, RT-34, rule 12: the others are closed, their ends awaited, the first cause
+    // told.
     let (mut script, _) = Script::probed(policy(4), 64 * MIB);
     script.opened(1);
     script.opened(2);
@@ -371,6 +372,20 @@ fn the_time_for_everything_is_up_once() {
     assert!(matches!(end[..], [Command::Close { .. }, Command::Abandon { .. }]), "{end:?}");
     assert!(matches!(script.trouble(), Failure::Timeout { phase: Phase::Transfer, .. }));
     assert_eq!(script.transfer.next_timeout(), None);
+}
+
+#[test]
+fn the_time_for_everything_is_up_even_if_an_event_comes_first() {
+    let limit = Duration::from_secs(60);
+    let policy = Policy { max_time: Some(limit), ..policy(4) };
+    let (mut script, _) = Script::probed(policy, 10 * MIB);
+    // Between the deadline and the shell's next look at the clock, bytes arrive.
+    script.now = limit + Duration::from_millis(1);
+    script.wrote(0, 0, 0..1000);
+    assert_eq!(script.transfer.next_timeout(), Some(limit));
+    script.transfer.handle_timeout(script.now);
+    let end = script.commands();
+    assert!(end.iter().any(|command| matches!(command, Command::Close { .. })), "{end:?}");
 }
 
 #[test]
