@@ -41,7 +41,7 @@ use self::{journal_file::JournalFile, side::Stat, syncer::Syncer};
 pub(crate) use self::{
     fault::{store_exists, store_failure, store_failure_words},
     finished::{open_target, sync_target},
-    place::Place,
+    place::{Place, check_directory},
 };
 
 /// What to open.

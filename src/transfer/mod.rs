@@ -77,7 +77,7 @@ use retry::Budget;
 use work::Work;
 
 pub use command::{
-    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Note, OPEN_END, StoreEvent,
+    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, OPEN_END, StoreEvent,
 };
 pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
 pub use policy::{Connections, Finished, Pin, Policy};
@@ -412,6 +412,12 @@ impl Transfer {
                     Ok(()) if self.stage == Stage::Preparing => self.on_prepared(),
                     Ok(()) => {}
                     Err(failure) => self.fail(failure, None, 0),
+                }
+            }
+            (StoreEvent::Found(found), Store::Preparing) => {
+                self.store = Store::Unready;
+                if self.stage == Stage::Preparing {
+                    self.on_found(found);
                 }
             }
             (StoreEvent::Published(Ok(())), Store::Publishing) => {

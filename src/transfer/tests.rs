@@ -1,5 +1,7 @@
 //! Scripts: what a shell reports by hand, and what the machine must say to it.
 
+mod finished;
+
 use std::ops::Range;
 
 use super::*;
