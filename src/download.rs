@@ -100,6 +100,7 @@ impl Download {
             .map_err(|failure| outcome::early(&failure))?;
         let wants = seat::Wants {
             digest: options.digest.clone(),
+            stated: None,
             print_digest: options.print_digest,
             sync: match options.fsync {
                 Fsync::Auto => options.digest.is_some(),
@@ -144,6 +145,7 @@ impl Download {
             seats: BTreeMap::from([(id, seat)]),
             handles: BTreeMap::new(),
             cancelled: None,
+            ending: None,
         };
         coordinator.run();
         conclude(&mut coordinator, id)
@@ -231,6 +233,7 @@ fn policy(url: &Url, options: &Options, streamed: bool) -> Result<Policy, Error>
         allow_downgrade: options.allow_downgrade,
         fields,
         private_fields: private_fields(url, options)?,
+        mirrors: options.mirrors.clone(),
         seed: seed(),
         keep_part: options.resume,
         ..defaults
@@ -282,10 +285,12 @@ fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report,
     match transfer.outcome() {
         Some(Ok(())) => {}
         Some(Err(trouble)) => return Err(outcome::error(&trouble)),
+        // Given up on, with somebody still stuck.
         None => {
-            return Err(coordinator.cancelled.map_or_else(internal, |(_, signal)| {
-                outcome::early(&Failure::Cancelled { signal })
-            }));
+            let cancelled = |signal| outcome::early(&Failure::Cancelled { signal });
+            let error = transfer.trouble().map(outcome::error);
+            let error = error.or_else(|| coordinator.cancelled.map(cancelled));
+            return Err(error.unwrap_or_else(internal));
         }
     }
     let engine = coordinator.engine.name();

@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use url::Url;
 
+use crate::http::field::StatedDigest;
 pub use crate::transfer::{Connections, Pin};
 
 /// Where the bytes go.
@@ -127,6 +128,16 @@ impl Digest {
             return Err(format!("expected {want} hex digits for {}", algorithm.name()));
         }
         Ok(Self { algorithm, hex: hex.to_ascii_lowercase() })
+    }
+
+    /// What a server says.
+    pub(crate) fn from_stated(stated: &StatedDigest) -> Self {
+        let (algorithm, bytes) = match stated {
+            StatedDigest::Sha256(bytes) => (Algorithm::Sha256, &bytes[..]),
+            StatedDigest::Sha512(bytes) => (Algorithm::Sha512, &bytes[..]),
+        };
+        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { algorithm, hex }
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Report {
     pub last_modified: Option<String>,
     /// Algorithm name and hex of the digest that was computed.
     pub digest: Option<(&'static str, String)>,
-    /// A digest was given and it matched.
+    /// A digest was given, by the user or by the server (`Repr-Digest`), and it matched.
     pub verified: bool,
     /// The end of the object was known by a length or a last chunk (not by a close).
     pub verified_length: bool,

@@ -14,7 +14,7 @@
 //! | `transferred`, `resumed` | bytes fetched in this run, bytes of earlier runs that were used |
 //! | `etag`, `last_modified` | as received |
 //! | `digest`, `sha256` | `ALGO:HEX` of the digest that was computed; its hex if that is SHA-256 |
-//! | `verified` | a digest was given and it matched |
+//! | `verified` | a digest was given, by the user or by the server, and it matched |
 //! | `verified_length` | the end was known by a length or a last chunk, not by a close |
 //! | `strategy` | `ranges`, `stream` or `up-to-date` |
 //! | `fallback_reason` | why one stream was used where many were wanted |

@@ -1,17 +1,19 @@
 //! Signals: the first one cancels the download, the second one ends the process.
 
 use std::{
-    io,
-    sync::{Arc, atomic::AtomicBool, mpsc},
+    io::{self, PipeReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
 
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
-    flag,
-    iterator::Signals,
-    low_level,
+    flag, low_level,
 };
 use uget::{Canceller, Error, ErrorKind};
 
@@ -34,10 +36,10 @@ pub(crate) fn watch(canceller: Canceller, screen: Screen) -> io::Result<()> {
     // The thread is there before the handlers are: handlers that nobody listens to would make the
     // process deaf.
     let (installed, report) = mpsc::channel();
-    let listen = move || match install() {
-        Ok(signals) => {
+    let listen = move || match Arrivals::install() {
+        Ok(arrivals) => {
             let _ = installed.send(Ok(()));
-            wait(signals, &canceller, &screen);
+            wait(arrivals, &canceller, &screen);
         }
         Err(why) => {
             let _ = installed.send(Err(why));
@@ -47,15 +49,51 @@ pub(crate) fn watch(canceller: Canceller, screen: Screen) -> io::Result<()> {
     report.recv().unwrap_or_else(|_| Err(io::Error::other("the thread ended")))
 }
 
-fn install() -> io::Result<Signals> {
-    Signals::new(
-        [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !inherited::ignored(signal)),
-    )
+/// Signals as they arrive. The handlers write down which it was, then an octet into a pipe.
+struct Arrivals {
+    pipe: PipeReader,
+    last: Arc<AtomicUsize>,
 }
 
-fn wait(mut signals: Signals, canceller: &Canceller, screen: &Screen) {
+impl Arrivals {
+    fn install() -> io::Result<Self> {
+        let (pipe, writer) = io::pipe()?;
+        let last = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&s| !inherited::ignored(s)) {
+            let number = usize::try_from(signal).unwrap_or(0);
+            flag::register_usize(signal, Arc::clone(&last), number)?;
+            low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        Ok(Self { pipe, last })
+    }
+
+    /// Waits for the next one. A pipe that cannot be read is no reason to become deaf: what was
+    /// written down is looked at instead.
+    fn next(&mut self) -> i32 {
+        loop {
+            let counted = match self.pipe.read(&mut [0]) {
+                Ok(1) => true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(_) | Err(_) => {
+                    thread::sleep(POLL);
+                    false
+                }
+            };
+            let last = match counted {
+                true => self.last.load(Ordering::Acquire),
+                false => self.last.swap(0, Ordering::AcqRel),
+            };
+            if let Ok(signal @ 1..) = i32::try_from(last) {
+                return signal;
+            }
+        }
+    }
+}
+
+fn wait(mut arrivals: Arrivals, canceller: &Canceller, screen: &Screen) {
     let mut seen = false;
-    for signal in signals.forever() {
+    loop {
+        let signal = arrivals.next();
         if seen {
             leave(screen, signal);
         }
@@ -80,3 +118,6 @@ fn leave(screen: &Screen, signal: i32) -> ! {
 
 /// A process that was told to end has ended within two seconds.
 const GRACE: Duration = Duration::from_millis(1500);
+
+/// How often to look where nothing tells.
+const POLL: Duration = Duration::from_millis(50);

@@ -32,8 +32,10 @@ pub(crate) struct Coordinator<'a> {
     pub(crate) observer: &'a mut dyn Observer,
     pub(crate) seats: BTreeMap<TransferId, Seat>,
     pub(crate) handles: BTreeMap<Conn, Handle>,
-    /// Since when it is cancelled, and by which signal.
-    pub(crate) cancelled: Option<(Instant, i32)>,
+    /// By which signal it is cancelled.
+    pub(crate) cancelled: Option<i32>,
+    /// Since when nothing is waited for but the ends of what runs.
+    pub(crate) ending: Option<Instant>,
 }
 
 /// One connection as the coordinator knows it.
@@ -66,18 +68,27 @@ impl Coordinator<'_> {
         }
     }
 
-    /// It was cancelled, and whoever has not reported since is stuck in a system call that nothing
-    /// ends, such as a write into a pipe that nobody reads.
-    fn given_up(&self) -> bool {
-        self.cancelled.is_some_and(|(at, _)| at.elapsed() >= TEARDOWN)
+    /// It was cancelled or has failed, and whoever has not reported since is stuck in a system call
+    /// that nothing ends, such as a write into a pipe that nobody reads.
+    fn given_up(&mut self) -> bool {
+        let lost = |id: &TransferId| {
+            let transfer = self.fleet.transfer(*id);
+            transfer.trouble().is_some() || transfer.outcome().is_some()
+        };
+        if self.cancelled.is_none() && !self.seats.keys().all(lost) {
+            self.ending = None;
+            return false;
+        }
+        self.ending.get_or_insert_with(Instant::now).elapsed() >= TEARDOWN
     }
 
     /// When something is due, at the latest.
     fn next_timeout(&self) -> Instant {
         let seats = self.seats.values().filter_map(Seat::next_timeout);
         let due = seats.chain(self.fleet.next_timeout()).min().map(|due| self.started + due);
+        let given_up = self.ending.map(|since| since + TEARDOWN);
         let tick = Instant::now() + TICK;
-        due.map_or(tick, |due| due.min(tick))
+        [due, given_up].into_iter().flatten().fold(tick, Instant::min)
     }
 
     fn handle_timeout(&mut self) {
@@ -105,7 +116,7 @@ impl Coordinator<'_> {
                 self.fleet.handle_store(now, id, event);
             }
             Message::Cancel(signal) => {
-                self.cancelled.get_or_insert_with(|| (Instant::now(), signal));
+                self.cancelled.get_or_insert(signal);
                 self.fleet.stop(now, Failure::Cancelled { signal });
             }
         }
@@ -264,5 +275,5 @@ impl Coordinator<'_> {
 /// How long the coordinator sleeps at most.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How long a cancelled download waits for its workers.
+/// How long a download that was cancelled or has failed waits for its workers.
 const TEARDOWN: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! Decides, before anything is sent, where the bytes will go.
 
 use std::{
+    os::fd::BorrowedFd,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -90,7 +91,7 @@ pub(crate) fn ready(
             let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
             let path = Path::new("standard output");
             let fd = fd.map_err(|errno| store_failure(StoreOp::Create, path, errno))?;
-            let sink = Sink::stream(path.to_owned(), fd, wants.algorithms());
+            let sink = Sink::stream(path.to_owned(), fd);
             Ok(Start::Download(Ready::of(Output::Stream(sink))))
         }
         Target::Directory(directory) => opening.in_directory(directory),
@@ -98,7 +99,7 @@ pub(crate) fn ready(
             Place::File(target) => opening.file(target, true),
             Place::Directory(directory) => opening.in_directory(&directory),
             Place::Stream(path) => {
-                stream(path, wants, patience).map(|stream| Start::Download(Ready::of(stream)))
+                stream(path, patience).map(|stream| Start::Download(Ready::of(stream)))
             }
         },
     }
@@ -193,13 +194,21 @@ impl Opening<'_> {
 }
 
 /// Opens a FIFO, device or descriptor to write into it.
-fn stream(path: PathBuf, wants: &Wants, patience: &Patience<'_>) -> Result<Output, Failure> {
+fn stream(path: PathBuf, patience: &Patience<'_>) -> Result<Output, Failure> {
     let fail = |errno| store_failure(StoreOp::Create, &path, errno);
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    // To open a redirected file again would be to write over what is in it.
+    if let Some(standard) = standard_stream(&path) {
+        let fd = rustix::io::fcntl_dupfd_cloexec(standard, 3).map_err(fail)?;
+        return Ok(Output::Stream(Sink::stream(path, fd)));
+    }
+    // A regular file comes here as another of our descriptors, under /proc.
+    let regular = is(&path, FileType::RegularFile);
+    let append = if regular { OFlags::APPEND } else { OFlags::empty() };
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY | append;
     let fd = loop {
         match rustix::fs::open(&path, flags | OFlags::NONBLOCK, Mode::empty()) {
             // A FIFO that nobody reads yet (fifo(7)); a socket says the same, and for ever.
-            Err(Errno::NXIO) if is_fifo(&path) => {
+            Err(Errno::NXIO) if is(&path, FileType::Fifo) => {
                 patience.check()?;
                 thread::sleep(Duration::from_millis(20));
             }
@@ -208,10 +217,26 @@ fn stream(path: PathBuf, wants: &Wants, patience: &Patience<'_>) -> Result<Outpu
             Ok(fd) => break fd,
         }
     };
-    rustix::fs::fcntl_setfl(&fd, OFlags::WRONLY).map_err(fail)?;
-    Ok(Output::Stream(Sink::stream(path, fd, wants.algorithms())))
+    rustix::fs::fcntl_setfl(&fd, append).map_err(fail)?;
+    Ok(Output::Stream(Sink::stream(path, fd)))
 }
 
-fn is_fifo(path: &Path) -> bool {
-    rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+/// Standard output or standard error, if that is what `path` means.
+fn standard_stream(path: &Path) -> Option<BorrowedFd<'static>> {
+    let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+    let own = Path::new("/proc/self/fd").canonicalize().ok();
+    match path.to_str()? {
+        "/dev/stdout" => Some(rustix::stdio::stdout()),
+        "/dev/stderr" => Some(rustix::stdio::stderr()),
+        _ if own.is_none() || parent != own => None,
+        _ => match path.file_name()?.to_str()? {
+            "1" => Some(rustix::stdio::stdout()),
+            "2" => Some(rustix::stdio::stderr()),
+            _ => None,
+        },
+    }
+}
+
+fn is(path: &Path, kind: FileType) -> bool {
+    rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == kind)
 }

@@ -31,6 +31,8 @@ use crate::{
 pub(crate) struct Wants {
     /// The digest it must have.
     pub(crate) digest: Option<Digest>,
+    /// The digest that the server states, if the user gave none.
+    pub(crate) stated: Option<Digest>,
     /// A digest to report.
     pub(crate) print_digest: Option<Algorithm>,
     /// Sync data and directory before the name is published.
@@ -119,6 +121,11 @@ impl Seat {
         view: &View,
     ) -> Result<(), Failure> {
         self.name(view)?;
+        // What the user demands goes before what the server says of itself.
+        self.wants.stated = match self.wants.digest {
+            Some(_) => None,
+            None => view.stated.as_ref().map(Digest::from_stated),
+        };
         self.follower = None;
         let started_over = !self.done.is_empty();
         match &mut self.output {
@@ -137,7 +144,10 @@ impl Seat {
                 let reason = "bytes were handed on already and the server cannot resume";
                 return Err(Failure::CannotResume { reason: reason.to_owned() });
             }
-            Some(Output::Stream(sink)) => self.sink = Some(sink.clone()),
+            Some(Output::Stream(sink)) => {
+                sink.hash(&self.wants.algorithms());
+                self.sink = Some(sink.clone());
+            }
             Some(Output::Named { .. }) | None => {
                 return Err(Failure::Internal("a part file without a name"));
             }
@@ -291,9 +301,9 @@ impl Seat {
         &self.url
     }
 
-    /// A digest was given, and it matched (or there would be no report).
+    /// A digest was given or stated, and it matched (or there would be no report).
     pub(crate) fn verified(&self) -> bool {
-        self.wants.digest.is_some() && !self.computed.is_empty()
+        self.wants.expected().is_some() && !self.computed.is_empty()
     }
 
     /// From the first byte to the last.
@@ -325,9 +335,15 @@ impl Seat {
 }
 
 impl Wants {
+    /// The digest that the object is checked against.
+    pub(crate) fn expected(&self) -> Option<&Digest> {
+        self.digest.as_ref().or(self.stated.as_ref())
+    }
+
     /// Every algorithm that is needed, once.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
-        let mut algorithms: Vec<_> = self.digest.iter().map(|digest| digest.algorithm).collect();
+        let mut algorithms: Vec<_> =
+            self.expected().map(|digest| digest.algorithm).into_iter().collect();
         algorithms.extend(self.print_digest.filter(|of| !algorithms.contains(of)));
         algorithms
     }
@@ -361,7 +377,7 @@ impl Finish {
     }
 
     fn verify(&self) -> Result<(), Failure> {
-        if let Some(expected) = &self.wants.digest {
+        if let Some(expected) = self.wants.expected() {
             let computed = self.computed.iter().find(|(of, _)| *of == expected.algorithm);
             let actual = computed.map(|(_, hex)| hex.clone()).unwrap_or_default();
             if actual != expected.hex {

@@ -152,9 +152,9 @@ impl Store {
     /// else empty. May be called again, for a restart. Workers write through the file it yields.
     ///
     /// # Errors
-    /// [`Failure::Store`]: there is a file that may not be replaced, no space, quota, size limit
-    /// ([`StoreOp::Preallocate`], and the space is given back), [`StoreOp::Truncate`],
-    /// [`StoreOp::Journal`].
+    /// [`Failure::Store`]: there is a file that may not be replaced ([`StoreOp::Create`]); no
+    /// space, quota, size limit ([`StoreOp::Preallocate`], and the space is given back);
+    /// [`StoreOp::Truncate`], [`StoreOp::Journal`].
     pub(crate) fn prepare(
         &mut self,
         total: Option<u64>,

@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 mod date;
+mod digest;
 mod disposition;
 
 pub use date::HttpDate;
+pub use digest::StatedDigest;
 pub use disposition::disposition_filename;
 
 /// A parsed `Content-Range` (RFC 9110 section 14.4). Only the unit `bytes` is understood.

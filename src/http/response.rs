@@ -3,7 +3,7 @@
 use super::{
     Error,
     body::Framing,
-    field::{ContentRange, ETag, HttpDate, RetryAfter, Validators, decimal},
+    field::{ContentRange, ETag, HttpDate, RetryAfter, StatedDigest, Validators, decimal},
 };
 
 /// The longest head that is read, in octets, interim heads counted each on their own.
@@ -165,6 +165,20 @@ impl Head {
     #[must_use]
     pub fn content_coded(&self) -> bool {
         self.members("content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+    }
+
+    /// The digest that the server states of the whole representation: `Repr-Digest`, which means
+    /// the whole even in a 206 (RFC 9530 section 3), else `Digest`, which is believed in a 200
+    /// alone, because many took it for the part's. Nothing of a coded representation, whose bytes
+    /// differ from answer to answer.
+    #[must_use]
+    pub fn stated_digest(&self) -> Option<StatedDigest> {
+        if self.content_coded() {
+            return None;
+        }
+        StatedDigest::of_repr(self.all("repr-digest")).or_else(|| {
+            StatedDigest::of_instance(self.all("digest")).filter(|_| self.status == 200)
+        })
     }
 
     /// Whether the body is `multipart/byteranges`.

@@ -47,10 +47,9 @@ impl Sink {
         Self { path: Arc::new(path), kind: Kind::File(file) }
     }
 
-    /// A descriptor that is written in order, and hashed on the way.
-    pub(crate) fn stream(path: PathBuf, fd: OwnedFd, algorithms: Vec<Algorithm>) -> Self {
-        let hashers = algorithms.into_iter().map(|of| (of, Hasher::new(of))).collect();
-        let stream = Stream { fd, position: 0, hashers };
+    /// A descriptor that is written in order.
+    pub(crate) fn stream(path: PathBuf, fd: OwnedFd) -> Self {
+        let stream = Stream { fd, position: 0, hashers: Vec::new() };
         Self { path: Arc::new(path), kind: Kind::Stream(Arc::new(Mutex::new(stream))) }
     }
 
@@ -59,6 +58,15 @@ impl Sink {
         match &self.kind {
             Kind::File(file) => Some(file),
             Kind::Stream(_) => None,
+        }
+    }
+
+    /// What a stream takes is hashed with these, from its first byte on.
+    pub(crate) fn hash(&self, algorithms: &[Algorithm]) {
+        let Kind::Stream(stream) = &self.kind else { return };
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        if stream.position == 0 {
+            stream.hashers = algorithms.iter().map(|of| (*of, Hasher::new(*of))).collect();
         }
     }
 

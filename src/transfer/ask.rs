@@ -80,18 +80,20 @@ impl Transfer {
             return;
         }
         let origin = Origin::of(self.chain.current());
-        self.close_idle(|link| link.origin == origin);
-        let mut here = self.links.iter().filter(|(_, link)| link.origin == origin);
+        self.close_idle(|link| link.origin == origin || link.mirror.is_some());
+        let mut here =
+            self.links.iter().filter(|(_, link)| link.origin == origin && link.mirror.is_none());
         if let Some((conn, _)) = here.clone().find(|(_, link)| link.is_idle()) {
             let conn = *conn;
             self.put_question(conn);
         } else if !here.any(|(_, link)| matches!(link.state, State::Opening)) {
-            self.open(self.chain.current().clone());
+            self.open(self.chain.current().clone(), None);
         }
     }
 
     fn put_question(&mut self, conn: Conn) {
-        let mut request = self.request_to(self.chain.current().clone(), self.chain.trusted());
+        let mut request = self
+            .request_to(self.chain.current().clone(), self.is_trusted(&self.original, &self.chain));
         let mut job = self.job(0..OPEN_END);
         match &self.question {
             Question::Probe => {
@@ -144,6 +146,7 @@ impl Transfer {
             at: span.start,
             span,
             leased: false,
+            mirror: None,
             blame: Blame::default(),
             sent: self.now,
             moved: self.now,
@@ -176,6 +179,9 @@ impl Transfer {
     pub(super) fn on_head(&mut self, conn: Conn, attempt: Attempt, head: &Head) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let State::Busy(job) = &link.state else { return };
+        if job.role == Role::Scout {
+            return self.on_scout(conn, attempt, head);
+        }
         if job.attempt != attempt || job.role != Role::Ask {
             return;
         }
@@ -297,7 +303,7 @@ impl Transfer {
     }
 
     /// The answer's body lies at `range`: the rest of what was leased for it is nobody's.
-    fn take_body(&mut self, conn: Conn, range: Range<u64>) {
+    pub(super) fn take_body(&mut self, conn: Conn, range: Range<u64>) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let State::Busy(job) = &mut link.state else { return };
         if job.leased {
@@ -408,6 +414,11 @@ impl Transfer {
     /// The part file is ready: the body that waited for it may come.
     pub(super) fn on_prepared(&mut self) {
         self.stage = Stage::Moving;
+        self.receive_waiting();
+    }
+
+    /// Lets the bodies come whose heads are believed.
+    pub(super) fn receive_waiting(&mut self) {
         let ranged = self.object.as_ref().is_some_and(|object| object.ranged);
         for (conn, link) in &mut self.links {
             if let State::Busy(job) = &mut link.state
@@ -438,6 +449,7 @@ impl Transfer {
 
     fn object_of(&mut self, head: Option<&Head>) -> Object {
         if let Some(head) = head {
+            self.facts.stated = head.stated_digest();
             self.facts.disposition = head.one("content-disposition").map(<[u8]>::to_vec);
         }
         let url = self.chain.current().clone();
@@ -447,7 +459,7 @@ impl Transfer {
         Object {
             origin: Origin::of(&url),
             url,
-            trusted: self.chain.trusted(),
+            trusted: self.is_trusted(&self.original, &self.chain),
             validators,
             expires: lifetime.map(|left| self.now.saturating_add(left)),
             ranged: false,

@@ -229,6 +229,13 @@ pub enum Note {
     FreshStart(String),
     /// The end of the body could not be verified by a length.
     Unverified,
+    /// This place for the object is not asked any more.
+    MirrorDropped {
+        /// The URL that the user gave for it.
+        url: Url,
+        /// Why, unless it is that it has another object.
+        failure: Option<Failure>,
+    },
     /// A connection that lagged far behind the others was closed; another takes over its rest.
     Replaced,
 }

@@ -37,6 +37,7 @@ mod crowd;
 mod expiry;
 mod failure;
 mod lease;
+mod mirror;
 mod pace;
 mod plan;
 mod policy;
@@ -60,7 +61,7 @@ use url::Url;
 
 use crate::{
     http::{
-        field::Validators,
+        field::{StatedDigest, Validators},
         redirect::{Chain, Origin},
     },
     journal::Held,
@@ -68,6 +69,7 @@ use crate::{
 };
 use conn::{Link, Role, State};
 use crowd::Crowd;
+use mirror::Mirror;
 use pace::Pace;
 use probe::Question;
 use ramp::Ramp;
@@ -120,6 +122,9 @@ pub struct Transfer {
     from_zero: u32,
     restarted: bool,
     resolved: Option<Resolved>,
+    mirrors: Vec<Mirror>,
+    /// Where the user's own fields may go.
+    home: Option<Origin>,
 
     trouble: Option<Trouble>,
     stopped: Option<Failure>,
@@ -190,6 +195,7 @@ struct Facts {
     retries: u64,
     fallback: Option<&'static str>,
     disposition: Option<Vec<u8>>,
+    stated: Option<StatedDigest>,
     unverified: bool,
     fetched: bool,
     /// The finished file of an earlier run is what there is.
@@ -230,6 +236,8 @@ impl Transfer {
             from_zero: 0,
             restarted: false,
             resolved: None,
+            mirrors: Self::mirrors_of(&policy),
+            home: Origin::of(&url),
             trouble: None,
             stopped: None,
             facts: Facts::default(),
@@ -261,18 +269,18 @@ impl Transfer {
     /// When [`Self::handle_timeout`] must be called at the latest, on the clock of `now`.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let later = |time: &Duration| *time > self.now;
         let asking = matches!(self.stage, Stage::Asking | Stage::Moving);
         let own = if asking {
-            let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
+            let hold = self.hold.as_ref().map(|hold| hold.until).filter(|until| *until > self.now);
             let due = self.work.next_due(self.now);
-            let crowd = self.crowd.next_timeout().filter(later);
-            let ramp = self.ramp.next_timeout().filter(later);
+            let crowd = self.crowd.next_timeout();
+            let ramp = self.ramp.next_timeout();
             [hold, due, crowd, ramp, self.next_laggard()].into_iter().flatten().min()
         } else {
             None
         };
-        [own, self.deadline().filter(later)].into_iter().flatten().min()
+        // A time that an event has overtaken is still to be handled, or it never would be.
+        [own, self.deadline()].into_iter().flatten().min()
     }
 
     /// The time is `now`: whatever was waiting for it happens.
@@ -326,6 +334,7 @@ impl Transfer {
                 .as_ref()
                 .map_or_else(|| self.chain.current().clone(), |object| object.url.clone()),
             validators: self.object.as_ref().map(|o| o.validators.clone()).unwrap_or_default(),
+            stated: self.facts.stated.clone(),
             disposition: self.facts.disposition.clone(),
             verified_length: !self.facts.unverified,
         }
@@ -338,6 +347,13 @@ impl Transfer {
             return None;
         }
         Some(self.trouble.clone().map_or(Ok(()), Err))
+    }
+
+    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
+    /// slowest of what runs still.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
     }
 
     /// The origin that it talks to now.
@@ -429,12 +445,12 @@ impl Transfer {
         self.commands.push_back(Command::Note(note));
     }
 
-    /// Opens a connection to the origin of `url`.
-    fn open(&mut self, url: Url) {
+    /// Opens a connection to the origin of `url`, for a mirror or for the first place.
+    fn open(&mut self, url: Url, mirror: Option<usize>) {
         let conn = Conn(self.next_conn);
         self.next_conn += 1;
         let pace = self.once.clone();
-        self.links.insert(conn, Link { pace, ..Link::opening(Origin::of(&url), self.now) });
+        self.links.insert(conn, Link { pace, mirror, ..Link::opening(Origin::of(&url), self.now) });
         self.commands.push_back(Command::Open { conn, url, avoid: self.avoid.take() });
     }
 

@@ -373,6 +373,20 @@ fn the_time_for_everything_is_up_once() {
 }
 
 #[test]
+fn the_time_for_everything_is_up_even_if_an_event_comes_first() {
+    let limit = Duration::from_secs(60);
+    let policy = Policy { max_time: Some(limit), ..policy(4) };
+    let (mut script, _) = Script::probed(policy, 10 * MIB);
+    // Between the deadline and the shell's next look at the clock, bytes arrive.
+    script.now = limit + Duration::from_millis(1);
+    script.wrote(0, 0, 0..1000);
+    assert_eq!(script.transfer.next_timeout(), Some(limit));
+    script.transfer.handle_timeout(script.now);
+    let end = script.commands();
+    assert!(end.iter().any(|command| matches!(command, Command::Close { .. })), "{end:?}");
+}
+
+#[test]
 fn what_is_too_large_is_refused_before_space_is_taken() {
     // CL-15.
     let mut script = Script::new(Policy { max_size: Some(10 * MIB), ..policy(4) });

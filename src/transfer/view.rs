@@ -5,7 +5,7 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::Failure;
-use crate::http::field::Validators;
+use crate::http::field::{StatedDigest, Validators};
 
 /// What a transfer is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct View {
     pub final_url: Url,
     /// The version that is downloaded.
     pub validators: Validators,
+    /// The digest that the accepted answer states of the whole object.
+    pub stated: Option<StatedDigest>,
     /// `Content-Disposition` of the accepted answer, raw.
     pub disposition: Option<Vec<u8>>,
     /// The end of the object is known by a length or a last chunk, not by a close.

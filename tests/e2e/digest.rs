@@ -68,8 +68,8 @@ e2e_test!(a_wrong_digest_leaves_the_old_file, |t| {
     let (old, new) = (Object::random(115, 10 * KIB), Object::random(116, 20 * KIB));
     t.write("object.bin", old.bytes());
     let origin = Origin::of(&new).start();
-    let args = ["--sha256", &old.sha256(), "-o", "object.bin", &origin.url()];
-    let output = t.uget(args).run();
+    let neither = Object::random(114, 1).sha256();
+    let output = t.uget(["--sha256", &neither, "-o", "object.bin", &origin.url()]).run();
     output.fails(100);
     t.holds(&output, "object.bin", &old);
     t.holds_only(&output, &["object.bin"]);

@@ -1,6 +1,6 @@
 //! Running again on a file that is finished, and what else is known before a body is fetched.
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{fs, io::Read as _, os::unix::fs::MetadataExt as _};
 
 use crate::{KIB, MIB, e2e_test, support::*};
 
@@ -19,6 +19,12 @@ fn keeps_attributes(t: &Test) -> bool {
         eprintln!("left out: no user attributes here ({error})");
     }
     set.is_ok()
+}
+
+/// Makes a FIFO.
+fn fifo(t: &Test, name: &str) {
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, t.path(name), mode).unwrap();
 }
 
 e2e_test!(rt22_a_digest_that_fits_needs_no_request, |t| {
@@ -252,4 +258,132 @@ e2e_test!(a_not_modified_that_names_another_version_is_not_believed, |t| {
         .start();
     t.delivers(&t.uget(["-j1", "-o", "object.bin", &origin.url()]).run(), "object.bin", &old);
     t.delivers(&t.uget(["-j1", "-o", "object.bin", &origin.url()]).run(), "object.bin", &new);
+});
+
+e2e_test!(a_time_limit_while_the_reader_of_the_stream_is_away, |t| {
+    let origin = Origin::of(&Object::random(712, 32 * MIB)).start();
+    for target in ["-", "fifo"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut run = t.uget(["--max-time", "1", "-o", target, &origin.url()]);
+        let mut opened = None;
+        if target == "fifo" {
+            fifo(t, "fifo");
+            let both = fs::OpenOptions::new().read(true).write(true).open(t.path("fifo"));
+            opened = Some(both.unwrap());
+        } else {
+            run = run.stdout(writer);
+        }
+        let output = run.run();
+        output.fails(28).says("--max-time");
+        output.check(output.took.as_secs_f64() < 2.6, "it should end at once");
+        drop((reader, opened));
+    }
+});
+
+e2e_test!(a_time_limit_while_a_fifo_has_no_reader, |t| {
+    let origin = Origin::of(&Object::random(713, KIB)).start();
+    fifo(t, "fifo");
+    let output = t.uget(["--max-time", "1", "-o", "fifo", &origin.url()]).run();
+    output.fails(28);
+    output.check(output.took.as_secs_f64() < 2.0, "it should end at once");
+    assert_eq!(origin.log().count(), 0, "a request was made");
+});
+
+e2e_test!(a_redirected_file_is_appended_to_not_overwritten, |t| {
+    let object = Object::random(714, 300 * KIB);
+    let origin = Origin::of(&object).start();
+    for target in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/../dev/fd/1"] {
+        t.write("log", "before\n");
+        let log = fs::OpenOptions::new().append(true).open(t.path("log")).unwrap();
+        let output = t.uget(["-j4", "-q", "-o", target, &origin.url()]).stdout(log).run();
+        output.succeeds();
+        let wanted = Object::from_bytes([b"before\n", object.bytes()].concat());
+        t.holds(&output, "log", &wanted);
+        t.holds_only(&output, &["log"]);
+    }
+});
+
+e2e_test!(a_report_stays_out_of_a_stream, |t| {
+    let object = Object::random(715, 300 * KIB);
+    let origin = Origin::of(&object).start();
+    for target in ["-", "/dev/stdout", "/dev/fd/1"] {
+        let output = t.uget(["--json", "-o", target, &origin.url()]).run();
+        output.succeeds();
+        assert!(object.difference(&output.stdout).is_none(), "{target}");
+        output.says("\"strategy\"");
+    }
+});
+
+e2e_test!(a_fifo_takes_everything_in_order, |t| {
+    let object = Object::random(716, 5 * MIB + 7);
+    let origin = Origin::of(&object).start();
+    fifo(t, "fifo");
+    std::os::unix::fs::symlink("fifo", t.path("link")).unwrap();
+    for (target, more) in [("fifo", "--sha256"), ("link", "--digest")] {
+        let path = t.path("fifo");
+        let reader = std::thread::spawn(move || fs::read(path).unwrap());
+        let digest = object.sha256();
+        let digest = if more == "--digest" { format!("sha256:{digest}") } else { digest };
+        let output = t.uget(["-j4", "-o", target, more, &digest, &origin.url()]).run();
+        output.succeeds();
+        assert!(object.difference(&reader.join().unwrap()).is_none());
+        t.holds_only(&output, &["fifo", "link"]);
+    }
+    let kind = fs::symlink_metadata(t.path("fifo")).unwrap().file_type();
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&kind));
+});
+
+e2e_test!(a_socket_is_refused_at_once, |t| {
+    let origin = Origin::of(&Object::random(717, KIB)).start();
+    let listener = std::os::unix::net::UnixListener::bind(t.path("socket")).unwrap();
+    let output = t.uget(["-o", "socket", &origin.url()]).run();
+    output.fails(23).says("socket");
+    assert_eq!(origin.log().count(), 0, "a request was made");
+    t.holds_only(&output, &["socket"]);
+    drop(listener);
+});
+
+e2e_test!(devices_stay_devices, |t| {
+    use std::os::unix::fs::FileTypeExt as _;
+    let origin = Origin::of(&Object::random(718, 3 * MIB)).start();
+    for device in ["/dev/null", "/dev/zero"] {
+        for connections in ["-j1", "-j4"] {
+            t.uget([connections, "-o", device, &origin.url()]).run().succeeds();
+            assert!(fs::symlink_metadata(device).unwrap().file_type().is_char_device());
+        }
+    }
+    std::os::unix::fs::symlink("/dev/null", t.path("link")).unwrap();
+    let output = t.uget(["-o", "link", &origin.url()]).run();
+    output.succeeds();
+    t.holds_only(&output, &["link"]);
+    t.uget(["-o", "/dev/full", &origin.url()]).run().fails(23).says("/dev/full");
+    assert!(!std::path::Path::new("/dev/.null.uget-part").exists());
+});
+
+e2e_test!(a_block_device_is_written_from_its_start, |t| {
+    use std::os::unix::fs::FileTypeExt as _;
+    let losetup = |args: &[&str]| std::process::Command::new("losetup").args(args).output();
+    t.write("image", vec![0; 4 * MIB]);
+    let image = t.path("image");
+    let made = losetup(&["-f", "--show", image.to_str().unwrap()]);
+    let device = match made {
+        Ok(made) if made.status.success() => String::from_utf8(made.stdout).unwrap(),
+        _ => return eprintln!("left out: no loop device to be had"),
+    };
+    let device = device.trim();
+    let (object, large) = (Object::random(719, 3 * MIB), Object::random(720, 5 * MIB));
+    let origin = Origin::of(&object).start();
+    let output = t.uget(["-j4", "-o", device, "--sha256", &object.sha256(), &origin.url()]).run();
+    let mut written = vec![0; 3 * MIB];
+    fs::File::open(device).unwrap().read_exact(&mut written).unwrap();
+    let origin = Origin::of(&large).start();
+    let refused = t.uget(["-o", device, &origin.url()]).run();
+    let kind = fs::symlink_metadata(device).unwrap().file_type();
+    losetup(&["-d", device]).unwrap();
+    output.succeeds();
+    assert!(object.difference(&written).is_none());
+    refused.fails(23);
+    assert!(kind.is_block_device());
+    assert_eq!(fs::read(&image).unwrap().len(), 4 * MIB);
+    t.holds_only(&output, &["image"]);
 });

@@ -7,8 +7,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod again;
+mod halves;
 mod kills;
 mod moments;
+mod side_files;
 mod syscalls;
 
 /// A kibibyte and a mebibyte, in bytes.

@@ -126,7 +126,19 @@ impl Setup {
     }
 
     pub fn start(self) -> Origin {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        self.serve(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+    }
+
+    /// As [`Self::start`], where another origin was before: as soon as that one is gone.
+    pub fn start_at(self, address: SocketAddr) -> Origin {
+        let listener = (0..1000).find_map(|_| {
+            thread::sleep(Duration::from_millis(5));
+            TcpListener::bind(address).ok()
+        });
+        self.serve(listener.expect("the address stays in use"))
+    }
+
+    fn serve(self, listener: TcpListener) -> Origin {
         let address = listener.local_addr().unwrap();
         let world = Arc::new(World {
             setup: self,

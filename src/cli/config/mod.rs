@@ -202,7 +202,7 @@ fn target(file: Option<PathBuf>, directory: Option<PathBuf>) -> Result<Target, E
         return Err(usage("the output's name is empty"));
     }
     Ok(match (file, directory) {
-        (Some(file), _) if file.as_os_str() == "-" => Target::Stdout,
+        (Some(file), _) if STDOUT.iter().any(|name| file.as_os_str() == *name) => Target::Stdout,
         (Some(file), _) => Target::File(file),
         (None, directory) => Target::Directory(directory.unwrap_or_else(|| PathBuf::from("."))),
     })
@@ -317,6 +317,8 @@ fn raise_descriptors() -> usize {
     holds.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
 }
 
+/// What means standard output. Reports go elsewhere then.
+const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 /// No server is asked for more, whatever was typed.
 const MOST_CONNECTIONS: usize = 256;
 /// Standard streams, part file, journal, lock, directory, rings and their wake-ups, a resolver's

@@ -14,7 +14,7 @@ use url::Host;
 
 use super::{
     Budget,
-    race::{self, Local, RaceError, race, start_connect},
+    race::{self, Local, RaceError, race, start_connect, uninterrupted},
     route::{Standing, Turn},
     unconnected,
 };
@@ -124,7 +124,7 @@ pub(super) fn open_unix(path: &Path, budget: &Budget) -> Result<UnixStream, Fail
     let failed = |e: &io::Error| unconnected(path.display().to_string(), e);
     let address = SockAddr::unix(path).map_err(|e| failed(&e))?;
     let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::UNIX, kind, None).map_err(|e| failed(&e))?;
+    let socket = uninterrupted(|| Socket::new(Domain::UNIX, kind, None)).map_err(|e| failed(&e))?;
     loop {
         match start_connect(&socket, &address) {
             Ok(()) => return Ok(socket.into()),

@@ -146,7 +146,7 @@ impl Race {
                 still.push(attempt);
                 continue;
             }
-            match attempt.socket.take_error() {
+            match uninterrupted(|| attempt.socket.take_error()) {
                 Ok(None) => {
                     self.outcome.winner = Some(attempt.to);
                     winner = Some(attempt.socket.into());
@@ -162,15 +162,16 @@ impl Race {
 /// A socket whose connect(2) is under way.
 fn begin(to: SocketAddr, from: Option<&Local>) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
+    let socket = uninterrupted(|| Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP)))?;
     match from {
         Some(Local::Device(name)) => socket.bind_device(Some(name.as_bytes()))?,
         Some(Local::Address(ip)) => socket.bind(&SocketAddr::new(*ip, 0).into())?,
         None => {}
     }
-    socket.set_tcp_nodelay(true)?;
+    // A connection without these is slower, or is missed later, but it is a connection.
+    let _ = socket.set_tcp_nodelay(true);
     let keep_alive = TcpKeepalive::new().with_time(KEEP_IDLE).with_interval(KEEP_INTERVAL);
-    socket.set_tcp_keepalive(&keep_alive)?;
+    let _ = socket.set_tcp_keepalive(&keep_alive);
     start_connect(&socket, &to.into())?;
     Ok(socket)
 }
@@ -178,14 +179,22 @@ fn begin(to: SocketAddr, from: Option<&Local>) -> io::Result<Socket> {
 /// connect(2) on a non-blocking socket: an attempt that goes on is not an error.
 pub(super) fn start_connect(socket: &Socket, to: &SockAddr) -> io::Result<()> {
     use rustix::io::Errno;
-    match socket.connect(to) {
-        Err(e)
-            if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
-                || e.kind() == io::ErrorKind::Interrupted =>
-        {
+    let under_way = [Errno::INPROGRESS, Errno::ALREADY, Errno::ISCONN];
+    match uninterrupted(|| socket.connect(to)) {
+        Err(e) if under_way.iter().any(|errno| Some(errno.raw_os_error()) == e.raw_os_error()) => {
             Ok(())
         }
         other => other,
+    }
+}
+
+/// Makes a call again for as long as a signal interrupts it.
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 

@@ -21,12 +21,14 @@ pub(super) fn allocate(file: &File, total: u64) -> Result<(), Errno> {
     if total > limit.min(i64::MAX as u64) {
         return Err(Errno::FBIG);
     }
-    let before = rustix::fs::fstat(file)?;
+    let before = retry_on_intr(|| rustix::fs::fstat(file))?;
     if total.saturating_sub(before.st_blocks.unsigned_abs().saturating_mul(512)) > free(file) {
         return Err(Errno::NOSPC);
     }
     let set_length = || retry_on_intr(|| rustix::fs::ftruncate(file, total));
-    let result = if total == 0 || rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type == TMPFS) {
+    let result = if total == 0
+        || retry_on_intr(|| rustix::fs::fstatfs(file)).is_ok_and(|fs| fs.f_type == TMPFS)
+    {
         set_length()
     } else {
         match retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, total)) {
@@ -44,7 +46,7 @@ pub(super) fn allocate(file: &File, total: u64) -> Result<(), Errno> {
 /// Bytes that this process may still write on the filesystem of `file`; without a limit where it
 /// tells none.
 fn free(file: &File) -> u64 {
-    match rustix::fs::fstatvfs(file) {
+    match retry_on_intr(|| rustix::fs::fstatvfs(file)) {
         Ok(fs) if fs.f_blocks > 0 => {
             // A share is kept for root.
             let blocks = if geteuid().is_root() { fs.f_bfree } else { fs.f_bavail };

@@ -75,7 +75,8 @@ pub(super) fn sync(place: &Paths) -> Result<(), Failure> {
     let file = open(place).ok_or_else(|| fail(Errno::NOENT))?;
     match retry_on_intr(|| rustix::fs::fsync(&file)) {
         // What cannot be written to has nothing to sync.
-        Ok(()) | Err(Errno::INVAL | Errno::ROFS) => publish::sync_directory(place).map_err(fail),
+        Ok(()) | Err(Errno::INVAL | Errno::ROFS) => publish::sync_directory(place)
+            .map_err(|errno| store_failure(StoreOp::Sync, place.directory_path(), errno)),
         Err(errno) => Err(fail(errno)),
     }
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags},
-    io::Errno,
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat},
+    io::{Errno, retry_on_intr},
 };
 use sha2::{Digest, Sha256};
 
@@ -48,7 +48,8 @@ impl Place {
         }
         let mut at = path.to_owned();
         for _ in 0..LINKS_MAX {
-            let stat = match rustix::fs::statat(CWD, &at, AtFlags::SYMLINK_NOFOLLOW) {
+            let found = retry_on_intr(|| rustix::fs::statat(CWD, &at, AtFlags::SYMLINK_NOFOLLOW));
+            let stat = match found {
                 Ok(stat) => stat,
                 Err(Errno::NOENT) => return Ok(Self::File(at)),
                 Err(errno) => return Err(fail(errno)),
@@ -60,10 +61,13 @@ impl Place {
                 _ => return Ok(Self::Stream(path.to_owned())),
             }
             let parent = at.parent().unwrap_or_else(|| Path::new("/"));
-            if rustix::fs::statfs(or_here(parent)).is_ok_and(|fs| fs.f_type == PROC) {
+            if retry_on_intr(|| rustix::fs::statfs(or_here(parent)))
+                .is_ok_and(|fs| fs.f_type == PROC)
+            {
                 return Ok(Self::Stream(path.to_owned()));
             }
-            let link = rustix::fs::readlinkat(CWD, &at, Vec::new()).map_err(fail)?;
+            let link =
+                retry_on_intr(|| rustix::fs::readlinkat(CWD, &at, Vec::new())).map_err(fail)?;
             at = parent.join(OsStr::from_bytes(link.as_bytes()));
         }
         Err(fail(Errno::LOOP))
@@ -87,7 +91,11 @@ impl Paths {
         let name = target.file_name().ok_or_else(|| fail(Errno::ISDIR))?.to_owned();
         let directory_path = target.parent().map(Path::to_owned).unwrap_or_default();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = || rustix::fs::openat(CWD, or_here(&directory_path), flags, Mode::empty());
+        let open = || {
+            retry_on_intr(|| {
+                rustix::fs::openat(CWD, or_here(&directory_path), flags, Mode::empty())
+            })
+        };
         let directory = match open() {
             Err(Errno::NOENT) if create => {
                 let made = DirBuilder::new().recursive(true).mode(0o755).create(&directory_path);
@@ -99,7 +107,8 @@ impl Paths {
         let directory =
             directory.map_err(|e| store_failure(StoreOp::Create, or_here(&directory_path), e))?;
         // Some filesystems say 0, or nothing.
-        let name_max = rustix::fs::fstatvfs(&directory).map_or(0, |fs| fs.f_namemax);
+        let name_max =
+            retry_on_intr(|| rustix::fs::fstatvfs(&directory)).map_or(0, |fs| fs.f_namemax);
         let name_max = usize::try_from(name_max).ok().filter(|n| *n >= 64).unwrap_or(255);
         if name.len() > name_max {
             return Err(fail(Errno::NAMETOOLONG));
@@ -142,9 +151,15 @@ impl Paths {
         or_here(&self.directory_path)
     }
 
+    /// What has a name in the directory, links not followed.
+    pub(super) fn stat(&self, name: &OsStr) -> Result<Stat, Errno> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        retry_on_intr(|| rustix::fs::statat(&self.directory, name, flags))
+    }
+
     /// Whether anything has the target's name, a dangling link included.
     pub(super) fn target_exists(&self) -> bool {
-        rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        self.stat(&self.name).is_ok()
     }
 }
 

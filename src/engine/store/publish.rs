@@ -95,7 +95,7 @@ pub(super) fn sync_directory(place: &Paths) -> Result<(), Errno> {
 fn final_mode(place: &Paths) -> Result<Mode, Failure> {
     let fail = |errno| store_failure(StoreOp::Publish, &place.target(), errno);
     let name = place.target_name();
-    match rustix::fs::statat(&place.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+    match place.stat(name) {
         Err(Errno::NOENT) => Ok(Mode::from_raw_mode(0o666 & !umask())),
         Err(errno) => Err(fail(errno)),
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
@@ -130,9 +130,10 @@ fn umask() -> u32 {
 /// Whether the directory's path still leads to the directory.
 fn is_still_there(place: &Paths) -> bool {
     let path: &Path = place.directory_path();
-    let (Ok(open), Ok(named)) =
-        (rustix::fs::fstat(&place.directory), rustix::fs::statat(CWD, path, AtFlags::empty()))
-    else {
+    let (Ok(open), Ok(named)) = (
+        retry_on_intr(|| rustix::fs::fstat(&place.directory)),
+        retry_on_intr(|| rustix::fs::statat(CWD, path, AtFlags::empty())),
+    ) else {
         return false;
     };
     (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)

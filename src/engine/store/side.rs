@@ -15,7 +15,7 @@ use std::{
 
 use rustix::{
     fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags},
-    io::Errno,
+    io::{Errno, retry_on_intr},
 };
 
 use super::{
@@ -39,7 +39,7 @@ pub(super) fn open_part(place: &Paths) -> Result<(File, bool), Failure> {
     let name = place.part_name();
     let fail = |errno| store_failure(StoreOp::Create, &place.part(), errno);
     for _ in 0..ATTEMPTS {
-        let found = rustix::fs::statat(&place.directory, &name, AtFlags::SYMLINK_NOFOLLOW);
+        let found = place.stat(&name);
         let (file, created) = match found {
             Err(Errno::NOENT) => match create(place, &name) {
                 Err(Errno::EXIST) => continue,
@@ -63,14 +63,14 @@ pub(super) fn open_part(place: &Paths) -> Result<(File, bool), Failure> {
         lock(&file, place)?;
         // Between opening and locking, the file may have been published or removed by the process
         // that held the lock: then what is locked is not the part file any more.
-        let stat = rustix::fs::fstat(&file).map_err(fail)?;
-        match rustix::fs::statat(&place.directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = retry_on_intr(|| rustix::fs::fstat(&file)).map_err(fail)?;
+        match place.stat(&name) {
             Ok(now) if (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino) => {}
             _ => continue,
         }
         if created || is_ours(&stat) {
             // A ring would take O_NONBLOCK as "fail rather than wait", on regular files too.
-            rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(fail)?;
+            retry_on_intr(|| rustix::fs::fcntl_setfl(&file, OFlags::empty())).map_err(fail)?;
             return Ok((file.into(), created));
         }
         unlink(place, &name).map_err(fail)?;
@@ -80,8 +80,9 @@ pub(super) fn open_part(place: &Paths) -> Result<(File, bool), Failure> {
 
 /// What identifies an open file.
 pub(super) fn stat(file: &File) -> Result<Stat, Errno> {
-    let stat = rustix::fs::fstat(file)?;
-    let volatile = rustix::fs::fstatfs(file).is_ok_and(|fs| VOLATILE_INODES.contains(&fs.f_type));
+    let stat = retry_on_intr(|| rustix::fs::fstat(file))?;
+    let volatile = retry_on_intr(|| rustix::fs::fstatfs(file))
+        .is_ok_and(|fs| VOLATILE_INODES.contains(&fs.f_type));
     Ok(Stat {
         device: stat.st_dev,
         inode: stat.st_ino,
@@ -102,7 +103,8 @@ pub(super) fn epoch(part: &File, stat: &Stat) -> String {
     let mount = [unique, StatxFlags::MNT_ID]
         .into_iter()
         .find_map(|wanted| {
-            let got = rustix::fs::statx(part, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+            let statx = || rustix::fs::statx(part, "", AtFlags::EMPTY_PATH, wanted);
+            let got = retry_on_intr(statx).ok()?;
             (got.stx_mask & wanted.bits() != 0).then_some(got.stx_mnt_id)
         })
         .unwrap_or(0);
@@ -112,14 +114,14 @@ pub(super) fn epoch(part: &File, stat: &Stat) -> String {
 /// The journal's bytes; `None` if there is none. In words, if it cannot be used.
 pub(super) fn read_journal(place: &Paths) -> Result<Option<Vec<u8>>, String> {
     let name = place.journal_name();
-    match rustix::fs::statat(&place.directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+    match place.stat(&name) {
         Err(Errno::NOENT) => return Ok(None),
         Ok(stat) if is_ours(&stat) => {}
         _ => return Err("the journal is not a file of our own".to_owned()),
     }
     let file = open(place, &name, OFlags::RDONLY)
         .map_err(|errno| format!("the journal cannot be opened: {errno}"))?;
-    if !rustix::fs::fstat(&file).is_ok_and(|stat| is_ours(&stat)) {
+    if !retry_on_intr(|| rustix::fs::fstat(&file)).is_ok_and(|stat| is_ours(&stat)) {
         return Err("the journal is not a file of our own".to_owned());
     }
     let mut bytes = Vec::new();
@@ -135,13 +137,13 @@ pub(super) fn read_journal(place: &Paths) -> Result<Option<Vec<u8>>, String> {
 /// cannot bring it back beside a part file that holds other bytes by then.
 pub(super) fn discard_journal(place: &Paths) {
     let name = place.journal_name();
-    let found = rustix::fs::statat(&place.directory, &name, AtFlags::SYMLINK_NOFOLLOW);
+    let found = place.stat(&name);
     if found.is_ok_and(|stat| is_ours(&stat))
         && let Ok(file) = open(place, &name, OFlags::WRONLY)
-        && rustix::fs::fstat(&file).is_ok_and(|stat| is_ours(&stat))
+        && retry_on_intr(|| rustix::fs::fstat(&file)).is_ok_and(|stat| is_ours(&stat))
     {
-        let _ = rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&file, 0));
-        let _ = rustix::io::retry_on_intr(|| rustix::fs::fdatasync(&file));
+        let _ = retry_on_intr(|| rustix::fs::ftruncate(&file, 0));
+        let _ = retry_on_intr(|| rustix::fs::fdatasync(&file));
     }
     remove(place, &name);
     remove(place, &place.new_journal_name());
@@ -155,34 +157,32 @@ pub(super) fn remove(place: &Paths, name: &OsStr) {
 
 /// Whether the part file's name still means the file that is open.
 pub(super) fn is_same(place: &Paths, stat: &Stat) -> bool {
-    rustix::fs::statat(&place.directory, place.part_name(), AtFlags::SYMLINK_NOFOLLOW)
+    place
+        .stat(&place.part_name())
         .is_ok_and(|now| (now.st_dev, now.st_ino) == (stat.device, stat.inode))
 }
 
 /// A new file of our own, readable by us alone until it is published.
 pub(super) fn create(place: &Paths, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::io::retry_on_intr(|| {
-        rustix::fs::openat(&place.directory, name, flags, Mode::RUSR | Mode::WUSR)
-    })
+    retry_on_intr(|| rustix::fs::openat(&place.directory, name, flags, Mode::RUSR | Mode::WUSR))
 }
 
 fn open(place: &Paths, name: &OsStr, access: OFlags) -> Result<OwnedFd, Errno> {
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    rustix::io::retry_on_intr(|| rustix::fs::openat(&place.directory, name, flags, Mode::empty()))
+    retry_on_intr(|| rustix::fs::openat(&place.directory, name, flags, Mode::empty()))
 }
 
 fn unlink(place: &Paths, name: &OsStr) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(&place.directory, name, AtFlags::empty()) {
+    match retry_on_intr(|| rustix::fs::unlinkat(&place.directory, name, AtFlags::empty())) {
         Err(Errno::NOENT) => Ok(()),
         result => result,
     }
 }
 
 fn lock(file: impl AsFd, place: &Paths) -> Result<(), Failure> {
-    let locked = rustix::io::retry_on_intr(|| {
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
-    });
+    let locked =
+        retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive));
     match locked {
         Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => Err(store_failure_words(

@@ -120,7 +120,8 @@ impl Syncer {
 /// The directory of the target, opened so that it can be synced.
 pub(super) fn open_directory(place: &Paths) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(&place.directory, ".", flags, Mode::empty()).map(File::from)
+    retry_on_intr(|| rustix::fs::openat(&place.directory, ".", flags, Mode::empty()))
+        .map(File::from)
 }
 
 fn join(thread: JoinHandle<Result<(), Errno>>) -> Result<(), Errno> {

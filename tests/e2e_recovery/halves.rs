@@ -1,0 +1,91 @@
+//! Downloads that ended half-way, and runs that go on from there.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{KIB, MIB, support::*};
+
+pub(crate) const SIZE: usize = 8 * MIB;
+pub(crate) const PART: &str = ".object.bin.uget-part";
+pub(crate) const JOURNAL: &str = ".object.bin.uget-journal";
+pub(crate) const ARGS: [&str; 5] = ["-j4", "--chunk-size", "262144", "-o", "object.bin"];
+
+pub(crate) fn object() -> Object {
+    Object::random(900, SIZE)
+}
+
+/// An origin that serves one half of what it is asked, until it is mended. What it serves then is
+/// the same, or bent by somebody else.
+pub(crate) struct Halves {
+    pub(crate) origin: Origin,
+    mended: Arc<AtomicBool>,
+}
+
+impl Halves {
+    pub(crate) fn of(object: &Object) -> Self {
+        Self::bent(Origin::of(object), |_, _| {})
+    }
+
+    /// `then` bends every answer once it is mended.
+    pub(crate) fn bent(
+        setup: Setup,
+        then: impl Fn(&Request, &mut Reply) + Send + Sync + 'static,
+    ) -> Self {
+        let mended = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&mended);
+        let setup = setup.bend(move |request, reply| {
+            let range = request.range(SIZE as u64);
+            if seen.load(Ordering::SeqCst) {
+                then(request, reply);
+            } else if range.is_none_or(|range| range.start >= SIZE as u64 / 2) {
+                reply.cut = Some((0, End::Rst));
+            }
+        });
+        Self { origin: setup.start(), mended }
+    }
+
+    /// Runs until it fails half-way.
+    pub(crate) fn fail(&self, t: &Test) -> Output {
+        let output = t.uget(ARGS).args(["--retries", "0"]).arg(self.origin.url()).run();
+        output.fails_with(&[18, 56]);
+        assert!(self.origin.log().wait_closed());
+        output
+    }
+
+    pub(crate) fn mend(&self) {
+        self.mended.store(true, Ordering::SeqCst);
+    }
+
+    /// The same command again: how it went, and the bytes of bodies it took.
+    pub(crate) fn again<S: AsRef<str>>(&self, t: &Test, extra: &[S]) -> (Output, u64) {
+        self.mend();
+        let before = self.origin.log().sent();
+        let extra = extra.iter().map(AsRef::as_ref);
+        let output = t.uget(ARGS).args(extra).arg(self.origin.url()).run();
+        (output, self.fetched_since(before))
+    }
+
+    pub(crate) fn fetched_since(&self, before: u64) -> u64 {
+        assert!(self.origin.log().wait_closed());
+        self.origin.log().sent() - before
+    }
+
+    /// The same command again delivers, and fetches no more than what is missing.
+    pub(crate) fn resumes<S: AsRef<str>>(&self, t: &Test, extra: &[S]) {
+        let (output, fetched) = self.again(t, extra);
+        t.delivers(&output, "object.bin", &object());
+        let most = SIZE as u64 / 2 + 300 * KIB as u64;
+        output.check(fetched <= most, &format!("it fetched {fetched} bytes, at most {most}"));
+    }
+
+    /// The same command again delivers, from nothing.
+    pub(crate) fn starts_over(&self, t: &Test, what: &str) {
+        let (output, fetched) = self.again::<&str>(t, &[]);
+        output.check(output.status.success(), &format!("it should have started over: {what}"));
+        t.delivers(&output, "object.bin", &object());
+        let least = SIZE as u64;
+        output.check(fetched >= least, &format!("it trusted {what}: only {fetched} fetched"));
+    }
+}
