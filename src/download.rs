@@ -233,6 +233,7 @@ fn policy(url: &Url, options: &Options, streamed: bool) -> Result<Policy, Error>
         allow_downgrade: options.allow_downgrade,
         fields,
         private_fields: private_fields(url, options)?,
+        mirrors: options.mirrors.clone(),
         seed: seed(),
         keep_part: options.resume,
         ..defaults

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// The kinds of failure that callers tell apart. The program's exit codes are a total function of
-/// this, which is why it may be matched exhaustively: whoever adds a kind is made to choose its code.
+/// this, which is why it may be matched exhaustively: whoever adds a kind is made to choose its
+/// code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The options contradict each other or name something impossible.

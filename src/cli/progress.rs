@@ -194,8 +194,8 @@ impl Screen {
 }
 
 /// The live line, drawn at once and then at a steady rate by a thread of its own, so that a
-/// terminal that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where no thread
-/// can be had; without this one the line stays as it is.
+/// terminal that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where
+/// no thread can be had; without this one the line stays as it is.
 #[derive(Clone)]
 struct Live {
     bar: ProgressBar,

@@ -20,9 +20,9 @@ use uget::{Canceller, Error, ErrorKind};
 use super::{exit, inherited, progress::Screen};
 
 /// From here on SIGINT, SIGTERM and SIGHUP cancel through `canceller`, unless they were ignored
-/// when the process started (nohup(1), a shell's background job). The second signal ends the process
-/// at once, and so does a download that is not torn down in [`GRACE`]: whatever is on disk then is
-/// what a crash would leave, and can be resumed.
+/// when the process started (nohup(1), a shell's background job). The second signal ends the
+/// process at once, and so does a download that is not torn down in [`GRACE`]: whatever is on disk
+/// then is what a crash would leave, and can be resumed.
 ///
 /// Handlers are installed rather than defaults relied on, because the kernel gives defaults to
 /// nobody with process id 1 (signal(7), pid_namespaces(7)).

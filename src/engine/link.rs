@@ -4,6 +4,8 @@
 //! Written once as `async` over [`Io`]. On io_uring every operation is a completion; on threads
 //! every operation blocks and no future here is ever pending.
 
+mod flow;
+
 use std::{
     io,
     ops::Range,
@@ -15,7 +17,7 @@ use super::{
     Job, Limits, Order, Reporter,
     gate::Gate,
     intake::Intake,
-    watch::{Watch, standstill},
+    watch::{self, Watch},
 };
 use crate::{
     http::{
@@ -23,9 +25,11 @@ use crate::{
         exchange::{Answer, Exchange},
     },
     sink::Sink,
-    transfer::{Accept, Attempt, ConnEvent, Ended, Failure, OPEN_END, Phase},
+    transfer::{Accept, Attempt, ConnEvent, Ended, Failure, Phase},
     wire::Session,
 };
+
+use self::flow::{After, Flow};
 
 /// The system calls that a connection needs.
 pub(crate) trait Io {
@@ -39,8 +43,13 @@ pub(crate) trait Io {
     async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()>;
 
     /// Receives into `room`. `Ok(Some(0))` is the end of the stream. `Ok(None)` says that nothing
-    /// came for a fraction of a second. With `fill`, it may wait for all of `room` as long.
-    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>>;
+    /// came in about `patience`. With `fill`, it may wait for all of `room` as long.
+    async fn receive(
+        &mut self,
+        room: Range<usize>,
+        fill: bool,
+        patience: Duration,
+    ) -> io::Result<Option<usize>>;
 
     /// Writes `from` of the buffer at `offset`, all of it.
     async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure>;
@@ -72,29 +81,6 @@ pub(crate) struct Link<I> {
     served: bool,
     /// The peer has sent close_notify.
     closed: bool,
-}
-
-/// One body on its way.
-struct Flow {
-    attempt: Attempt,
-    span: Range<u64>,
-    sink: Sink,
-    answer: Answer,
-    /// The offset of the next byte to write.
-    written: u64,
-    /// The end of what this connection may write.
-    claimed: u64,
-    /// Since when something waits to be written.
-    waiting: Option<Instant>,
-    /// When the first byte was there, and how long our own disk took since.
-    paused: Duration,
-    watch: Watch,
-}
-
-/// What a served attempt leaves behind.
-enum After {
-    Reuse,
-    Close,
 }
 
 impl<I: Io> Link<I> {
@@ -206,6 +192,7 @@ impl<I: Io> Link<I> {
             answer,
             waiting: None,
             paused: Duration::ZERO,
+            quiet: false,
             watch: Watch::new(self.limits.stall, now),
         };
         let result = self.body(&mut flow).await;
@@ -233,7 +220,7 @@ impl<I: Io> Link<I> {
             Idle::Quiet => Ok(()),
             // Under TLS these may be session tickets.
             Idle::Octets if self.session.is_some() => {
-                self.receive(None).await.map_err(|_| Failure::Stale)?;
+                self.receive(None, false, PATIENCE).await.map_err(|_| Failure::Stale)?;
                 if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
             }
             // On a connection that never served anything, early octets are not HTTP; on one that
@@ -265,10 +252,11 @@ impl<I: Io> Link<I> {
                 return Ok(answer);
             }
             let fresh = clock.first_byte.is_none();
-            let asked = Instant::now();
-            let received = self.receive(None).await;
-            until += standstill(asked.elapsed(), PATIENCE).unwrap_or_default();
-            if Instant::now() >= until {
+            let received = self.receive(None, false, PATIENCE).await;
+            let now = Instant::now();
+            if let Some(later) = watch::excuse(until, now) {
+                until = later;
+            } else if now >= until {
                 let limit = self.limits.stall;
                 return Err(Failure::Timeout { phase: Phase::Head, limit });
             }
@@ -359,9 +347,11 @@ impl<I: Io> Link<I> {
         let held = flow.written + self.intake.out().len() as u64;
         let missing =
             flow.answer.body.remaining().map(|n| n.min(flow.claimed.saturating_sub(held)));
-        let asked = Instant::now();
-        let received = self.receive(missing).await;
-        flow.watch.paused(standstill(asked.elapsed(), PATIENCE).unwrap_or_default());
+        // What has come must not wait long for more; where nothing comes, nobody need look often.
+        let active = !flow.quiet || !self.intake.out().is_empty();
+        let patience = if active { FLUSH_AFTER } else { PATIENCE };
+        let received = self.receive(missing, active, patience).await;
+        flow.quiet = matches!(received, Ok(None));
         match received {
             Ok(Some(0)) => {
                 let bare = self.session.is_some() && !self.closed;
@@ -374,7 +364,7 @@ impl<I: Io> Link<I> {
             Ok(received) => {
                 let now = Instant::now();
                 flow.watch.received(now, received.unwrap_or(0));
-                if now < flow.watch.deadline() {
+                if !flow.watch.is_over(now) {
                     return Ok(());
                 }
                 let limit = self.limits.stall;
@@ -409,8 +399,14 @@ impl<I: Io> Link<I> {
         Ok(())
     }
 
-    /// One receive, decrypted. `missing` is how many body octets are still to come at least.
-    async fn receive(&mut self, missing: Option<u64>) -> Result<Option<usize>, Trouble> {
+    /// One receive, decrypted. `missing` is how many body octets are still to come at least; with
+    /// `fill` it waits for as many as there is room for.
+    async fn receive(
+        &mut self,
+        missing: Option<u64>,
+        fill: bool,
+        patience: Duration,
+    ) -> Result<Option<usize>, Trouble> {
         if self.closed {
             return Ok(Some(0));
         }
@@ -427,7 +423,11 @@ impl<I: Io> Link<I> {
             let due = self.intake.due(self.io.buffer(), missing);
             room.end = room.end.min(room.start.saturating_add(due));
         }
-        let got = self.io.receive(room, missing.is_some()).await.map_err(Trouble::Io)?;
+        let got = self
+            .io
+            .receive(room, fill && missing.is_some(), patience)
+            .await
+            .map_err(Trouble::Io)?;
         let Some(received @ 1..) = got else { return Ok(got) };
         let arrived = self
             .intake
@@ -447,22 +447,6 @@ impl<I: Io> Link<I> {
             return Failure::Stale;
         }
         Failure::Receive { errno: error.raw_os_error().unwrap_or(0) }
-    }
-}
-
-impl Flow {
-    /// The end of the span as it is now.
-    fn limit(&self, gate: &Gate) -> u64 {
-        gate.shrink(self.attempt, u64::MAX).unwrap_or(self.span.end)
-    }
-
-    /// The body is complete and written.
-    fn finish(&self) -> Result<After, Failure> {
-        if self.span.end != OPEN_END && self.written < self.span.end {
-            let got = self.written - self.span.start;
-            return Err(Failure::ShortBody { range: self.span.clone(), got });
-        }
-        Ok(if self.answer.keep_alive { After::Reuse } else { After::Close })
     }
 }
 
@@ -487,10 +471,10 @@ const ROOM_MIN: usize = 16 * 1024;
 
 /// What waits in the buffer of a slow connection is written after this long, so that a kill loses
 /// next to nothing and progress is seen. A connection that is fast fills its buffer sooner.
-const FLUSH_AFTER: Duration = PATIENCE;
+pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(15);
 
-/// How long a receive waits before it comes back with what there is.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(25);
+/// How long a receive waits for the first byte before somebody looks at the clock.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {

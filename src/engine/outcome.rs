@@ -140,6 +140,12 @@ pub(crate) fn note(note: &Note) -> Option<Event> {
         Note::Unverified => Event::Warning(
             "the server gave no length: the end of the object could not be verified".to_owned(),
         ),
+        Note::MirrorDropped { url, failure } => {
+            let why = failure
+                .as_ref()
+                .map_or_else(|| "it has another object".to_owned(), ToString::to_string);
+            Event::Warning(format!("{} is not used any more: {why}", http::redact(url)))
+        }
         Note::Replaced => Event::Note("a slow connection was replaced".to_owned()),
         // `Event::Discovered` holds the bytes.
         Note::Resumed { .. } => return None,

@@ -41,7 +41,7 @@ use self::{journal_file::JournalFile, side::Stat, syncer::Syncer};
 pub(crate) use self::{
     fault::{store_exists, store_failure, store_failure_words},
     finished::{clear, open_target, sync_target},
-    place::Place,
+    place::{Place, check_directory},
 };
 
 /// What to open.
@@ -152,9 +152,9 @@ impl Store {
     /// else empty. May be called again, for a restart. Workers write through the file it yields.
     ///
     /// # Errors
-    /// [`Failure::Store`]: there is a file that may not be replaced ([`StoreOp::Create`]); no space,
-    /// quota, size limit ([`StoreOp::Preallocate`], and the space is given back);
-    /// [`StoreOp::Truncate`], [`StoreOp::Journal`].
+    /// [`Failure::Store`]: there is a file that may not be replaced, no space, quota, size limit
+    /// ([`StoreOp::Preallocate`], and the space is given back), [`StoreOp::Truncate`],
+    /// [`StoreOp::Journal`].
     pub(crate) fn prepare(
         &mut self,
         total: Option<u64>,
@@ -166,7 +166,7 @@ impl Store {
             return Err(store_exists(&self.place.target(), why));
         }
         let held = self.held.take().filter(|h| resume && Some(h.total) == total);
-        self.validator = total.and(validators.strong()).map(str::to_owned);
+        self.validator = total.and_then(|_| validators.strong()).map(str::to_owned);
         self.syncer.forget();
         self.ledger = None;
         self.journal = None;

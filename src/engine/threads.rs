@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
     thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -20,7 +21,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     Opening, Order,
     connect::Stream,
-    link::{Idle, Io, Link, PATIENCE},
+    link::{FLUSH_AFTER, Idle, Io, Link},
     lowat::LowWater,
 };
 use crate::{sink::Sink, transfer::Failure};
@@ -52,7 +53,7 @@ fn serve(opening: Opening) {
     let Some(opened) = Opening::connect(open, &gate, &reporter) else { return };
     // A receive that waits for much must come back in time to write what has come. Without these a
     // stall is noticed late, which the next receive reports if it matters.
-    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(PATIENCE));
+    let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(FLUSH_AFTER));
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Send, Some(limits.stall));
     let (buffer, low_water) = (vec![0; limits.buffer()], LowWater::new());
     let io = Blocking { stream: opened.stream, orders, buffer, low_water };
@@ -94,20 +95,27 @@ impl Io for Blocking {
                 Ok(n) => rest = rest.get(n..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 // The send timeout, socket(7).
-                Err(Errno::AGAIN) => return Err(Errno::TIMEDOUT.into()),
+                Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
                 Err(errno) => return Err(errno.into()),
             }
         }
         Ok(())
     }
 
-    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>> {
+    async fn receive(
+        &mut self,
+        room: Range<usize>,
+        fill: bool,
+        patience: Duration,
+    ) -> io::Result<Option<usize>> {
+        let started = Instant::now();
         let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
         self.low_water.set(&self.stream, if fill { room.len() } else { 1 });
         loop {
             match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
                 Ok((n, _)) => return Ok(Some(n)),
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if started.elapsed() < patience => {}
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(errno) => return Err(errno.into()),
             }

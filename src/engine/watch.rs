@@ -34,21 +34,36 @@ impl Watch {
         self.since += pause;
     }
 
-    /// When the peer has stalled unless something arrives before.
-    pub(crate) fn deadline(&self) -> Instant {
+    /// Whether the peer has stalled as of `now`. It has not when that is noticed so late that it
+    /// was this process that stood still: then it gets a second chance.
+    pub(crate) fn is_over(&mut self, now: Instant) -> bool {
+        let deadline = self.deadline();
+        match excuse(deadline, now) {
+            Some(later) => {
+                self.since += later.saturating_duration_since(deadline);
+                false
+            }
+            None => now >= deadline,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
         self.since + self.limit
     }
 }
 
-/// How long this process stood still, if a wait that ends after `patience` took `waited`: it was
-/// stopped (SIGSTOP, a frozen container, a machine out of breath), and what the peer did meanwhile
-/// is not known.
-pub(crate) fn standstill(waited: Duration, patience: Duration) -> Option<Duration> {
-    (waited > patience + LATE).then_some(waited)
+/// A later deadline in place of one that passed long before anybody could look: then it was this
+/// process that stood still (SIGSTOP, a frozen container, a machine that is out of breath), and
+/// what the peer did meanwhile is not known yet.
+pub(crate) fn excuse(deadline: Instant, now: Instant) -> Option<Instant> {
+    (now.saturating_duration_since(deadline) > LATE).then(|| now + GRACE)
 }
 
-/// Timers and receives come back sooner than this after their time, if they are let run.
-const LATE: Duration = Duration::from_millis(250);
+/// Whoever waits looks at the clock more often than this, if it is let run.
+const LATE: Duration = Duration::from_millis(500);
+
+/// What the peer gets after such a standstill.
+const GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +91,17 @@ mod tests {
 
     #[test]
     fn a_standstill_of_our_own_is_not_the_peers_fault() {
-        assert_eq!(standstill(SECOND / 4, SECOND / 10), None);
-        assert_eq!(standstill(SECOND * 3, SECOND / 10), Some(SECOND * 3));
+        let start = Instant::now();
+        let mut watch = Watch::new(SECOND, start);
+        assert!(!watch.is_over(start));
+        assert!(watch.is_over(start + SECOND + LATE));
+        assert!(!watch.is_over(start + SECOND * 60), "nobody looked for a minute");
+        assert!(!watch.is_over(start + SECOND * 60 + GRACE / 2));
+        assert!(watch.is_over(start + SECOND * 60 + GRACE));
+        let deadline = Instant::now();
+        assert_eq!(excuse(deadline, deadline), None);
+        assert_eq!(excuse(deadline, deadline + LATE), None);
+        assert_eq!(excuse(deadline + SECOND, deadline), None);
+        assert_eq!(excuse(deadline, deadline + SECOND * 3), Some(deadline + SECOND * 3 + GRACE));
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! [`Fleet`] has the shape of [`Transfer`]: events in, commands out, time as an argument. Every
 //! transfer numbers its connections and attempts from zero; the fleet gives them numbers of their
-//! own, unique in the process, and translates both ways. A connection that one transfer closes while
-//! it is open, idle and clean goes to a pool, and the next [`Command::Open`] to the same origin is
-//! served from there: the shell sees neither.
+//! own, unique in the process, and translates both ways. A connection that one transfer closes
+//! while it is open, idle and clean goes to a pool, and the next [`Command::Open`] to the same
+//! origin is served from there: the shell sees neither.
 #![forbid(unsafe_code)]
 
 mod pool;

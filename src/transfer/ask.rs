@@ -5,8 +5,8 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    Accept, Attempt, Command, Conn, Connections, Failure, Finished, Note, OPEN_END, Object, Pin,
-    Policy, Stage, Store, Transfer,
+    Accept, Attempt, Command, Conn, Connections, Failure, Finished, Found, Note, OPEN_END, Object,
+    Pin, Policy, Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
     expiry,
     plan::{self, Piece},
@@ -80,18 +80,20 @@ impl Transfer {
             return;
         }
         let origin = Origin::of(self.chain.current());
-        self.close_idle(|link| link.origin == origin);
-        let mut here = self.links.iter().filter(|(_, link)| link.origin == origin);
+        self.close_idle(|link| link.origin == origin || link.mirror.is_some());
+        let mut here =
+            self.links.iter().filter(|(_, link)| link.origin == origin && link.mirror.is_none());
         if let Some((conn, _)) = here.clone().find(|(_, link)| link.is_idle()) {
             let conn = *conn;
             self.put_question(conn);
         } else if !here.any(|(_, link)| matches!(link.state, State::Opening)) {
-            self.open(self.chain.current().clone());
+            self.open(self.chain.current().clone(), None);
         }
     }
 
     fn put_question(&mut self, conn: Conn) {
-        let mut request = self.request_to(self.chain.current().clone(), self.chain.trusted());
+        let mut request = self
+            .request_to(self.chain.current().clone(), self.is_trusted(&self.original, &self.chain));
         let mut job = self.job(0..OPEN_END);
         match &self.question {
             Question::Probe => {
@@ -118,8 +120,8 @@ impl Transfer {
         self.send(conn, job, request, Accept::Ask);
     }
 
-    /// Asks for a body only if the finished file is of another version (RFC 9110 section 13.2.2: the
-    /// condition goes before the range).
+    /// Asks for a body only if the finished file is of another version (RFC 9110 section 13.2.2:
+    /// the condition goes before the range).
     fn unless_known(&self, request: &mut Request) {
         if let Some(known) = &self.known {
             unless(request, &known.validator);
@@ -144,6 +146,7 @@ impl Transfer {
             at: span.start,
             span,
             leased: false,
+            mirror: None,
             blame: Blame::default(),
             sent: self.now,
             moved: self.now,
@@ -176,6 +179,9 @@ impl Transfer {
     pub(super) fn on_head(&mut self, conn: Conn, attempt: Attempt, head: &Head) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let State::Busy(job) = &link.state else { return };
+        if job.role == Role::Scout {
+            return self.on_scout(conn, attempt, head);
+        }
         if job.attempt != attempt || job.role != Role::Ask {
             return;
         }
@@ -297,7 +303,7 @@ impl Transfer {
     }
 
     /// The answer's body lies at `range`: the rest of what was leased for it is nobody's.
-    fn take_body(&mut self, conn: Conn, range: Range<u64>) {
+    pub(super) fn take_body(&mut self, conn: Conn, range: Range<u64>) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let State::Busy(job) = &mut link.state else { return };
         if job.leased {
@@ -379,13 +385,52 @@ impl Transfer {
     /// The finished file is what there is.
     fn accept_known(&mut self, head: &Head) {
         let Some(Finished { size, .. }) = self.known.take() else { return };
+        self.object = Some(self.object_of(Some(head)));
+        self.keep(size);
+    }
+
+    /// Nothing is to be done about a finished file of `size` bytes.
+    fn keep(&mut self, size: u64) {
         let mut done = RangeSet::new();
         done.insert(0..size);
         self.work = Work::new(Some(size), done);
-        self.object = Some(self.object_of(Some(head)));
         self.facts.resumed = size;
         self.facts.kept = true;
         self.stage = Stage::Moving;
+    }
+
+    /// What is there under the name that the answer told counts if it is of the same version. The
+    /// rest of a part is asked for as if the part had been known from the start.
+    pub(super) fn on_found(&mut self, found: Found) {
+        let Some(object) = &self.object else { return };
+        let (strong, total) = (object.validators.strong(), self.work.total());
+        match found {
+            Found::File(file) if strong == Some(&file.validator) && total == Some(file.size) => {
+                self.skip_waiting();
+                self.keep(file.size);
+            }
+            Found::Part(held)
+                if strong == held.validator.as_deref()
+                    && total == Some(held.total)
+                    && is_usable(&held, &self.policy) =>
+            {
+                self.skip_waiting();
+                self.held = Some(held);
+                self.object = None;
+                self.stage = Stage::Asking;
+                self.first_question();
+            }
+            Found::File(_) | Found::Part(_) => self.prepare(false),
+        }
+    }
+
+    /// The body that waits for the part file is of no use.
+    fn skip_waiting(&mut self) {
+        let waits = |link: &Link| link.job().is_some_and(|job| job.role == Role::Wait);
+        let waiting = self.links.iter().filter(|(_, link)| waits(link));
+        for conn in waiting.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            self.skip(conn);
+        }
     }
 
     fn prepare(&mut self, resume: bool) {
@@ -408,6 +453,11 @@ impl Transfer {
     /// The part file is ready: the body that waited for it may come.
     pub(super) fn on_prepared(&mut self) {
         self.stage = Stage::Moving;
+        self.receive_waiting();
+    }
+
+    /// Lets the bodies come whose heads are believed.
+    pub(super) fn receive_waiting(&mut self) {
         let ranged = self.object.as_ref().is_some_and(|object| object.ranged);
         for (conn, link) in &mut self.links {
             if let State::Busy(job) = &mut link.state
@@ -448,7 +498,7 @@ impl Transfer {
         Object {
             origin: Origin::of(&url),
             url,
-            trusted: self.chain.trusted(),
+            trusted: self.is_trusted(&self.original, &self.chain),
             validators,
             expires: lifetime.map(|left| self.now.saturating_add(left)),
             ranged: false,

@@ -10,6 +10,8 @@ use crate::http::redirect::Origin;
 pub(super) struct Link {
     /// Where it leads.
     pub(super) origin: Option<Origin>,
+    /// Which mirror it leads to; `None` is the first place.
+    pub(super) mirror: Option<usize>,
     /// What it is doing.
     pub(super) state: State,
     /// The address at the other end.
@@ -50,6 +52,8 @@ pub(super) struct Job {
     pub(super) at: u64,
     /// The span was taken from the free bytes, and what is not written goes back there.
     pub(super) leased: bool,
+    /// Which mirror it was sent to.
+    pub(super) mirror: Option<usize>,
     /// What failed at the start of the span before.
     pub(super) blame: Blame,
     /// When it was sent.
@@ -65,6 +69,8 @@ pub(super) struct Job {
 pub(super) enum Role {
     /// The question: its head is awaited.
     Ask,
+    /// A mirror is asked whether it has the object: its head is awaited.
+    Scout,
     /// Its head is believed; it waits for the part file.
     Wait,
     /// Its body is of no use.
@@ -91,6 +97,7 @@ impl Link {
     pub(super) fn opening(origin: Option<Origin>, now: Duration) -> Self {
         Self {
             origin,
+            mirror: None,
             state: State::Opening,
             peer: None,
             proven: false,

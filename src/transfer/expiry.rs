@@ -1,8 +1,8 @@
 //! When a signed URL stops working, as far as it says so itself.
 //!
 //! Amazon (`X-Amz-Date`, `X-Amz-Expires`; Google has the same with `X-Goog-`) names a start and
-//! seconds, CloudFront and the older signatures a Unix time (`Expires`), Azure a date (`se`). Our own
-//! clock may be wrong, so the moment is taken relative to the `Date` of the answer.
+//! seconds, CloudFront and the older signatures a Unix time (`Expires`), Azure a date (`se`). Our
+//! own clock may be wrong, so the moment is taken relative to the `Date` of the answer.
 
 use std::time::Duration;
 

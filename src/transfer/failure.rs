@@ -278,17 +278,10 @@ fn of_status(status: u16, retry_after: Option<u64>) -> Verdict {
     }
 }
 
-/// A cut message may come whole the next time; garbage is asked for again a few times, because a
-/// broken replica or proxy may not answer twice. A body longer than its range, and redirects that
-/// lead nowhere, are final.
+/// A cut message may come whole the next time. Whoever breaks the protocol is not asked again.
 fn of_http(error: &http::Error) -> Verdict {
     match error {
         http::Error::Truncated => Verdict::Retry,
-        http::Error::HeadTooLarge
-        | http::Error::BadHead(_)
-        | http::Error::TooManyInterim
-        | http::Error::BadFraming(_)
-        | http::Error::BadChunk(_) => Verdict::RetryFew,
         _ => Verdict::Fatal,
     }
 }

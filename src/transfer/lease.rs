@@ -16,7 +16,7 @@ impl Transfer {
     /// when there is nothing left to do.
     pub(super) fn lease(&mut self) {
         let Some(object) = &self.object else { return };
-        let (ranged, origin) = (object.ranged, object.origin.clone());
+        let ranged = object.ranged;
         let busy = self.links.values().any(|link| link.is_busy() || link.is_closing());
         if self.work.is_complete() {
             if !busy {
@@ -30,7 +30,7 @@ impl Transfer {
             }
             return;
         }
-        self.close_idle(|link| link.origin == origin);
+        self.close_useless();
         if self.hold.is_some() {
             return;
         }
@@ -44,8 +44,17 @@ impl Transfer {
     }
 
     /// The most connections that may be at work.
-    fn limit(&self) -> usize {
+    pub(super) fn limit(&self) -> usize {
         self.planned.min(self.ramp.limit()).min(self.allowance).min(self.crowd.limit())
+    }
+
+    /// Closes idle connections that lead where nothing is asked any more.
+    fn close_useless(&mut self) {
+        let links = self.links.iter();
+        let useless = links.filter(|(_, link)| link.is_idle() && !self.is_useful(link));
+        for conn in useless.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            self.close(conn);
+        }
     }
 
     fn feed_idle(&mut self) {
@@ -56,6 +65,13 @@ impl Transfer {
             let busy = self.links.values().filter(|link| link.is_busy()).count();
             if busy >= self.limit() {
                 self.close(conn);
+                continue;
+            }
+            let mirror = self.links.get(&conn).and_then(|link| link.mirror);
+            if self.place(mirror).is_none() {
+                if let Some(index) = mirror {
+                    self.scout(conn, index);
+                }
                 continue;
             }
             let piece = self.piece_for(conn);
@@ -75,7 +91,7 @@ impl Transfer {
     }
 
     /// How much the next lease on a connection takes.
-    fn piece_for(&self, conn: Conn) -> Piece {
+    pub(super) fn piece_for(&self, conn: Conn) -> Piece {
         let left = self.work.left();
         match self.links.get(&conn) {
             Some(link) => plan::piece(&self.policy, &link.pace, left, self.limit()),
@@ -84,7 +100,8 @@ impl Transfer {
     }
 
     pub(super) fn request_part(&mut self, conn: Conn, span: Range<u64>, blame: Blame) {
-        let (Some(object), Some(total)) = (&self.object, self.work.total()) else { return };
+        let mirror = self.links.get(&conn).and_then(|link| link.mirror);
+        let (Some(object), Some(total)) = (self.place(mirror), self.work.total()) else { return };
         let validators = match self.policy.pin {
             Pin::None => Validators::default(),
             Pin::Auto | Pin::Require => object.validators.clone(),
@@ -96,15 +113,13 @@ impl Transfer {
         if let Some(link) = self.links.get_mut(&conn) {
             link.pace.leased(span.end - span.start);
         }
-        let job = Job { role: Role::Part, leased: true, blame, ..self.job(span) };
+        let job = Job { role: Role::Part, leased: true, blame, mirror, ..self.job(span) };
         self.facts.fetched = true;
         self.send(conn, job, request, Accept::Part(expect));
     }
 
     /// Opens connections for what is free, and for spans that are worth a split.
     fn open_more(&mut self) {
-        let Some(object) = &self.object else { return };
-        let url = object.url.clone();
         let alive = self.links.values().filter(|link| !link.is_closing()).count();
         let opening = |link: &&Link| matches!(link.state, State::Opening);
         let coming = self.links.values().filter(opening).count();
@@ -116,7 +131,8 @@ impl Transfer {
         let splits = self.parts().filter(|(conn, job)| self.is_splittable(*conn, job)).count();
         let wanted = pieces.saturating_add(splits).saturating_sub(coming);
         for _ in 0..wanted.min(room) {
-            self.open(url.clone());
+            let Some((mirror, url)) = self.next_place() else { return };
+            self.open(url, mirror);
         }
     }
 

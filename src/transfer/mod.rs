@@ -20,7 +20,7 @@
 //!                               ▲                                                   │ every byte
 //!                               │ changed, and starting over is allowed             ▼
 //!                             (any)                                            Publishing
-//!                               │ first failure that nothing mends                  │ Published(Ok)
+//!                               │ first failure that nothing mends                  │ published
 //!                               ▼                                                   ▼
 //!                            Failing ──── all attempts ended: Abandon ───────────▶ Over
 //! ```
@@ -37,6 +37,7 @@ mod crowd;
 mod expiry;
 mod failure;
 mod lease;
+mod mirror;
 mod pace;
 mod plan;
 mod policy;
@@ -68,6 +69,7 @@ use crate::{
 };
 use conn::{Link, Role, State};
 use crowd::Crowd;
+use mirror::Mirror;
 use pace::Pace;
 use probe::Question;
 use ramp::Ramp;
@@ -75,7 +77,7 @@ use retry::Budget;
 use work::Work;
 
 pub use command::{
-    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Note, OPEN_END, StoreEvent,
+    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, OPEN_END, StoreEvent,
 };
 pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
 pub use policy::{Connections, Finished, Pin, Policy};
@@ -120,6 +122,9 @@ pub struct Transfer {
     from_zero: u32,
     restarted: bool,
     resolved: Option<Resolved>,
+    mirrors: Vec<Mirror>,
+    /// Where the user's own fields may go.
+    home: Option<Origin>,
 
     trouble: Option<Trouble>,
     stopped: Option<Failure>,
@@ -231,6 +236,8 @@ impl Transfer {
             from_zero: 0,
             restarted: false,
             resolved: None,
+            mirrors: Self::mirrors_of(&policy),
+            home: Origin::of(&url),
             trouble: None,
             stopped: None,
             facts: Facts::default(),
@@ -252,6 +259,11 @@ impl Transfer {
             Event::Stop(failure) => self.on_stop(failure),
         }
         self.pump();
+        // A time that this event has overtaken is not ahead any more, so nobody would wake for it.
+        let times = [self.deadline(), self.crowd.next_timeout(), self.ramp.next_timeout()];
+        if times.into_iter().flatten().any(|time| time <= self.now) {
+            self.handle_timeout(self.now);
+        }
     }
 
     /// The next thing to do, in order. `None` says to wait for an event or the timeout.
@@ -262,18 +274,18 @@ impl Transfer {
     /// When [`Self::handle_timeout`] must be called at the latest, on the clock of `now`.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
+        let later = |time: &Duration| *time > self.now;
         let asking = matches!(self.stage, Stage::Asking | Stage::Moving);
         let own = if asking {
-            let hold = self.hold.as_ref().map(|hold| hold.until).filter(|until| *until > self.now);
+            let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
             let due = self.work.next_due(self.now);
-            let crowd = self.crowd.next_timeout();
-            let ramp = self.ramp.next_timeout();
+            let crowd = self.crowd.next_timeout().filter(later);
+            let ramp = self.ramp.next_timeout().filter(later);
             [hold, due, crowd, ramp, self.next_laggard()].into_iter().flatten().min()
         } else {
             None
         };
-        // A time that an event has overtaken is still to be handled, or it never would be.
-        [own, self.deadline()].into_iter().flatten().min()
+        [own, self.deadline().filter(later)].into_iter().flatten().min()
     }
 
     /// The time is `now`: whatever was waiting for it happens.
@@ -342,8 +354,8 @@ impl Transfer {
         Some(self.trouble.clone().map_or(Ok(()), Err))
     }
 
-    /// Why it fails, as soon as that is known: before it is over, which takes as long as the slowest
-    /// of what runs still.
+    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
+    /// slowest of what runs still.
     #[must_use]
     pub fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()
@@ -407,6 +419,12 @@ impl Transfer {
                     Err(failure) => self.fail(failure, None, 0),
                 }
             }
+            (StoreEvent::Found(found), Store::Preparing) => {
+                self.store = Store::Unready;
+                if self.stage == Stage::Preparing {
+                    self.on_found(found);
+                }
+            }
             (StoreEvent::Published(Ok(())), Store::Publishing) => {
                 self.store = Store::Unready;
                 self.trouble = None;
@@ -438,12 +456,12 @@ impl Transfer {
         self.commands.push_back(Command::Note(note));
     }
 
-    /// Opens a connection to the origin of `url`.
-    fn open(&mut self, url: Url) {
+    /// Opens a connection to the origin of `url`, for a mirror or for the first place.
+    fn open(&mut self, url: Url, mirror: Option<usize>) {
         let conn = Conn(self.next_conn);
         self.next_conn += 1;
         let pace = self.once.clone();
-        self.links.insert(conn, Link { pace, ..Link::opening(Origin::of(&url), self.now) });
+        self.links.insert(conn, Link { pace, mirror, ..Link::opening(Origin::of(&url), self.now) });
         self.commands.push_back(Command::Open { conn, url, avoid: self.avoid.take() });
     }
 

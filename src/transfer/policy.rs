@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use crate::http::request::Field;
 
 /// How many connections.
@@ -66,15 +68,17 @@ pub struct Policy {
     pub allow_downgrade: bool,
     /// Fields that go to every origin (User-Agent, Accept).
     pub fields: Vec<Field>,
-    /// Fields that go to the first origin only: whatever the user gave with `--header`, credentials,
-    /// cookies.
+    /// Fields that go to the first origin only: whatever the user gave with `--header`,
+    /// credentials, cookies.
     pub private_fields: Vec<Field>,
+    /// Other URLs of the same object.
+    pub mirrors: Vec<Url>,
     /// Seeds the jitter of delays.
     pub seed: u64,
     /// A failed transfer keeps its part when a strong validator or a digest can guard a resume.
     pub keep_part: bool,
-    /// What an earlier run published under the target's name: nothing is fetched if the server still
-    /// has that version.
+    /// What an earlier run published under the target's name: nothing is fetched if the server
+    /// still has that version.
     pub finished: Option<Finished>,
 }
 
@@ -109,6 +113,7 @@ impl Default for Policy {
             allow_downgrade: false,
             fields: Vec::new(),
             private_fields: Vec::new(),
+            mirrors: Vec::new(),
             seed: 0,
             keep_part: true,
             finished: None,

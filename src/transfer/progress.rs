@@ -54,7 +54,11 @@ impl Transfer {
         }
         job.at = range.end;
         job.moved = self.now;
+        let mirror = job.mirror;
         self.work.wrote(range.clone());
+        if let Some(index) = mirror {
+            self.mirror_brought(index);
+        }
         self.budget.progress();
         self.stale = 0;
         if self.hold.as_ref().is_some_and(|hold| !hold.hard) {
@@ -109,7 +113,7 @@ impl Transfer {
             // A shorter 206 is legal, and the rest is asked for; one that brings nothing is not.
             (Role::Part, Ok(())) if job.owes() > 0 && got == 0 => Some(short()),
             (Role::Part | Role::Stream, Ok(())) => None,
-            (Role::Ask | Role::Wait, Ok(())) => Some(Failure::Receive { errno: 0 }),
+            (Role::Ask | Role::Scout | Role::Wait, Ok(())) => Some(Failure::Receive { errno: 0 }),
             (_, Err(failure)) => Some(failure),
         };
         self.settle(job);

@@ -15,19 +15,21 @@ use crate::range::RangeSet;
 /// A failed attempt, at a request or at a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Lost {
-    failure: Failure,
+    pub(super) failure: Failure,
+    /// Which mirror lost it.
+    mirror: Option<usize>,
     /// What was asked for, if that was leased.
     range: Option<Range<u64>>,
     /// The first byte that did not come.
     at: u64,
-    brought: u64,
+    pub(super) brought: u64,
     blame: Blame,
     sent: Duration,
     /// The request, if one was sent.
     attempt: Option<Attempt>,
     part: bool,
     /// The connection has never brought an answer.
-    unproven: bool,
+    pub(super) unproven: bool,
 }
 
 impl Lost {
@@ -35,6 +37,7 @@ impl Lost {
     pub(super) fn of(job: &Job, failure: Failure, unproven: bool) -> Self {
         Self {
             failure,
+            mirror: job.mirror,
             range: job.leased.then(|| job.span.clone()),
             at: job.at,
             brought: job.brought(),
@@ -50,6 +53,7 @@ impl Lost {
     pub(super) fn unopened(link: &Link, failure: Failure) -> Self {
         Self {
             failure,
+            mirror: link.mirror,
             range: None,
             at: 0,
             brought: 0,
@@ -68,6 +72,13 @@ impl Transfer {
         if matches!(self.stage, Stage::Draining | Stage::Failing | Stage::Over) {
             return;
         }
+        let lost = match lost.mirror {
+            Some(index) => match self.mirror_lost(index, lost) {
+                Some(lost) => lost,
+                None => return,
+            },
+            None => lost,
+        };
         let verdict = self.verdict(&lost.failure);
         let owed = lost.range.as_ref().is_none_or(|range| lost.at < range.end);
         let confirming = self.object.is_none() && matches!(self.question, Question::Confirm(_));
@@ -90,8 +101,8 @@ impl Transfer {
         }
     }
 
-    /// Once, when the user allows it; and once when it is what an earlier run left that is of another
-    /// version: a stale part file is no failure, least of all one that repeats for ever.
+    /// Once, when the user allows it; and once when it is what an earlier run left that is of
+    /// another version: a stale part file is no failure, least of all one that repeats for ever.
     fn may_restart(&self) -> bool {
         let stale_part = self.object.is_none() && self.held.is_some();
         !self.restarted && (self.policy.restart_on_change || stale_part)
@@ -208,6 +219,9 @@ impl Transfer {
     }
 
     fn give_up(&mut self, lost: Lost) {
+        if self.stand_in(&lost.failure) {
+            return;
+        }
         let attempts = lost.blame.failures.saturating_add(1).max(self.budget.streak());
         let range = lost.range.map(|range| lost.at.min(range.end)..range.end);
         self.fail(lost.failure, range, attempts);
@@ -360,7 +374,8 @@ impl Transfer {
 
     /// Whatever a request was leased and did not bring is free again.
     pub(super) fn settle(&mut self, job: &Job) {
-        let current = matches!(job.role, Role::Part | Role::Stream | Role::Wait | Role::Ask);
+        let current =
+            matches!(job.role, Role::Part | Role::Stream | Role::Wait | Role::Ask | Role::Scout);
         if job.leased && current {
             self.work.give_back(job.at..job.span.end);
         }

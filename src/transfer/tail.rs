@@ -19,6 +19,9 @@ impl Transfer {
         while let Some(conn) = laggard(self) {
             self.replaced += 1;
             self.avoid = self.links.get(&conn).and_then(|link| link.peer);
+            if let Some(index) = self.links.get(&conn).and_then(|link| link.mirror) {
+                self.take_from_mirror(index);
+            }
             self.note(Note::Replaced);
             self.close(conn);
         }

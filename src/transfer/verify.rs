@@ -94,7 +94,8 @@ pub(super) fn part(head: &Head) -> Result<(Range<u64>, u64), Failure> {
 }
 
 /// Whether an answer is of the version that `pin` names. Where a date is all that ties ranges
-/// together it must be there: leaving it out is allowed (RFC 9110 section 15.3.7), but proves nothing.
+/// together it must be there: leaving it out is allowed (RFC 9110 section 15.3.7), but proves
+/// nothing.
 pub(super) fn same_version(pin: &Validators, head: &Head) -> bool {
     let validators = head.validators();
     let by_date = pin.etag.is_none() && pin.strong().is_some();
@@ -111,8 +112,8 @@ pub(super) fn status(head: &Head) -> Failure {
 }
 
 /// Seconds until a rate limit is lifted, where an answer says that it is one: `RateLimit-Reset` and
-/// its unregistered kin (a value as large as a Unix time is taken relative to `Date`), or the `t` of
-/// a structured `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
+/// its unregistered kin (a value as large as a Unix time is taken relative to `Date`), or the `t`
+/// of a structured `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
 fn rate_limit(head: &Head) -> Option<u64> {
     if !matches!(head.status, 429 | 503) {
         return None;

@@ -116,6 +116,11 @@ impl Work {
         self.blame.insert(at, blame);
     }
 
+    /// Whatever was held against spans is forgotten.
+    pub(super) fn pardon(&mut self) {
+        self.blame.clear();
+    }
+
     /// Bytes are in the file; returns how many of them are new.
     pub(super) fn wrote(&mut self, range: Range<u64>) -> u64 {
         let new = self.done.insert(range);

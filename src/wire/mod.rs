@@ -2,8 +2,9 @@
 //! rustls.
 //!
 //! A [`Client`] is made once for a download and holds what is trusted, who we are, and the sessions
-//! that can be resumed. Each connection is a [`handshake::Handshake`], driven with received bytes until it
-//! yields a [`Session`], which seals requests and opens records inside the caller's own buffer.
+//! that can be resumed. Each connection is a [`handshake::Handshake`], driven with received bytes
+//! until it yields a [`Session`], which seals requests and opens records inside the caller's own
+//! buffer.
 #![forbid(unsafe_code)]
 
 mod client;

@@ -104,8 +104,8 @@ e2e_test!(little_locked_memory, |t| {
         let args = ["-j16", "-o", "object.bin", &origin.url()];
         let output = t.bare(args).sandbox(sandbox.clone()).run();
         t.delivers(&output, "object.bin", &object());
-        // Since Linux 6.14 the ring itself counts as locked memory, so naming io_uring may be refused
-        // here; it says so then, and harms nothing.
+        // Since Linux 6.14 the ring itself counts as locked memory, so naming io_uring may be
+        // refused here; it says so then, and harms nothing.
         let output = t.uget(args).sandbox(sandbox).run();
         if t.engine == Engine::Uring && !output.status.success() {
             output.fails(2).says("io_uring");

@@ -1,5 +1,5 @@
-//! Framing is strict (RFC 9112 section 6.3): byte-exact answers that a lenient reader would take for
-//! something else, and legal ones that a naive reader trips over.
+//! Framing is strict (RFC 9112 section 6.3): byte-exact answers that a lenient reader would take
+//! for something else, and legal ones that a naive reader trips over.
 
 use std::{io::Write as _, time::Duration};
 

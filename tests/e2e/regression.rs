@@ -1,5 +1,5 @@
-//! Bugs that other downloaders had, by their numbers in the catalogue. Those that a group of its own
-//! covers are named there.
+//! Bugs that other downloaders had, by their numbers in the catalogue. Those that a group of its
+//! own covers are named there.
 
 use std::time::Duration;
 

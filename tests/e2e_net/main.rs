@@ -1,7 +1,6 @@
 //! The real binary on its way to an origin: TLS, names, proxies, credentials; every case on both
 //! engines, against real servers and proxies where there are any.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::disallowed_methods, reason = "the threads of a test need no names")]
 #![expect(clippy::print_stderr, reason = "a test says on stderr why it was left out")]
 
 #[path = "../support/mod.rs"]

@@ -1,5 +1,5 @@
-//! Recovery, shown on the real binary: whatever ends a run, the next one ends right and fetches only
-//! what is missing. Every case on both engines.
+//! Recovery, shown on the real binary: whatever ends a run, the next one ends right and fetches
+//! only what is missing. Every case on both engines.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stderr, reason = "a test says on stderr why it was left out")]
 

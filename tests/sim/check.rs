@@ -237,8 +237,7 @@ impl Witness {
 
     pub(crate) fn store(&mut self, now: Duration, id: TransferId, event: &StoreEvent) {
         self.step += 1;
-        let (StoreEvent::Prepared(result) | StoreEvent::Published(result)) = event;
-        if let Err(failure) = result {
+        if let StoreEvent::Prepared(Err(failure)) | StoreEvent::Published(Err(failure)) = event {
             self.failures.push((self.step, now, Some(id), failure.clone()));
         }
     }
@@ -324,11 +323,17 @@ impl Witness {
         if view.retries != 0 {
             return Err(format!("{} retries without a fault", view.retries));
         }
-        if party.aborts != 0 {
+        // A mirror may be so much slower that its connections are taken away.
+        if party.aborts != 0 && site.mirrors.is_empty() {
             return Err(format!("{} aborts without a fault", party.aborts));
         }
-        let lasting = site.hops.iter().all(|host| hosts[*host].keep_alive);
-        let most = view.planned + site.hops.len() - 1 + skipped as usize + party.splits;
+        let mirrors = site.mirrors.iter().map(|(host, _)| host);
+        let lasting = site.hops.iter().chain(mirrors).all(|host| hosts[*host].keep_alive);
+        let most = view.planned + site.hops.len() - 1
+            + skipped as usize
+            + party.splits
+            + 2 * site.mirrors.len()
+            + party.aborts as usize;
         if lasting && self.parties.len() == 1 && party.opens > most {
             return Err(format!("{} connections where {most} are enough", party.opens));
         }
@@ -337,7 +342,11 @@ impl Witness {
             Ranges::Capped(cap) => cap.min(1 << 15),
             _ => 1 << 15,
         };
-        let most = total / least + 4 * view.planned as u64 + site.hops.len() as u64 + 2;
+        let most = total / least
+            + 4 * view.planned as u64
+            + site.hops.len() as u64
+            + 2
+            + 2 * site.mirrors.len() as u64;
         if party.requests > most {
             return Err(format!("{} requests where {most} are enough", party.requests));
         }

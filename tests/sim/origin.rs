@@ -11,7 +11,7 @@ use uget::http::{
 use crate::{
     file::Source,
     rng::Rng,
-    site::{End, Host, IfRange, Ranges, Refusal, Site},
+    site::{End, Host, IfRange, Place, Ranges, Refusal, Site, Stock, Version},
 };
 
 /// What a server does with a request.
@@ -69,13 +69,15 @@ pub(crate) struct Server<'a> {
     pub(crate) faults: Option<u64>,
     /// This connection is one too many.
     pub(crate) surplus: Option<Refusal>,
+    /// What is asked.
+    pub(crate) place: Place,
 }
 
 impl Server<'_> {
     /// What happens to `request`.
     pub(crate) fn react(&mut self, request: &Request) -> Result<Reaction, String> {
-        let (hop, host) = self.route(request)?;
-        self.check_secret(request, hop)?;
+        let host = self.route(request)?;
+        self.check_secret(request, host)?;
         match self.surplus {
             Some(Refusal::Reset) => return Ok(Reaction::Reset),
             Some(Refusal::Ignore) => return Ok(Reaction::Silence),
@@ -93,43 +95,68 @@ impl Server<'_> {
                 4 => return Ok(self.status(429, "Slow down", "", host)),
                 5 => return Ok(Reaction::Garbage(http::Error::BadHead("token"))),
                 6 => return Ok(self.status(408, "Timeout", "Connection: close\r\n", host)),
-                _ => return Ok(self.serve(request, hop, host, true)),
+                _ => return Ok(self.serve(request, host, true)),
             }
         }
-        Ok(self.serve(request, hop, host, false))
+        Ok(self.serve(request, host, false))
     }
 
-    fn route(&self, request: &Request) -> Result<(usize, usize), String> {
+    fn version(&self) -> Version {
+        self.site.version(self.place)
+    }
+
+    /// Finds what is asked, and which host has it.
+    fn route(&mut self, request: &Request) -> Result<usize, String> {
         let mut path = request.url.path_segments().ok_or("no path")?;
-        let index: usize =
-            path.nth(1).and_then(|hop| hop.parse().ok()).ok_or("no hop in the path")?;
-        let host = *self.site.hops.get(index).ok_or("no such hop")?;
-        let name = request.url.host_str().unwrap_or_default();
-        if self.hosts[host].name != name {
-            return Err(format!("hop {index} was asked of {name}"));
+        let last = path.nth(1).ok_or("no place in the path")?;
+        let number = |text: &str| text.parse::<usize>().map_err(|_| "no such place".to_owned());
+        let host = match last.strip_prefix('m') {
+            Some(index) => {
+                self.place = Place::Mirror(number(index)?);
+                self.site.mirrors.get(number(index)?).map(|(host, _)| *host)
+            }
+            None => {
+                self.place = Place::Hop(number(last)?);
+                self.site.hops.get(number(last)?).copied()
+            }
+        };
+        let host = host.ok_or("no such place")?;
+        if self.hosts[host].name != request.url.host_str().unwrap_or_default() {
+            return Err(format!("{last} was asked of another host"));
         }
-        Ok((index, host))
+        Ok(host)
     }
 
     /// User fields go to the first origin, and do not come back after a foreign hop.
-    fn check_secret(&self, request: &Request, hop: usize) -> Result<(), String> {
+    fn check_secret(&self, request: &Request, host: usize) -> Result<(), String> {
         let secret = request.fields.iter().any(|field| field.name() == "X-Secret");
-        let home = self.site.hops[..=hop].iter().all(|host| *host == self.site.hops[0]);
+        let first = self.site.hops[0];
+        let home = match self.place {
+            Place::Hop(hop) => self.site.hops[..=hop].iter().all(|host| *host == first),
+            Place::Mirror(_) => host == first,
+        };
         if secret == home { Ok(()) } else { Err(format!("secret sent: {secret}, at home: {home}")) }
     }
 
-    fn serve(&mut self, request: &Request, hop: usize, host: usize, fault: bool) -> Reaction {
-        let last = hop + 1 == self.site.hops.len();
-        if !last {
-            let next = self.site.url(self.hosts, hop + 1);
-            let code = *self.rng.one_of(&[301, 302, 303, 307, 308]);
-            return self.status(code, "Over there", &format!("Location: {next}\r\n"), host);
+    fn serve(&mut self, request: &Request, host: usize, fault: bool) -> Reaction {
+        match self.place {
+            Place::Hop(hop) if hop + 1 < self.site.hops.len() => {
+                let next = self.site.url(self.hosts, hop + 1);
+                let code = *self.rng.one_of(&[301, 302, 303, 307, 308]);
+                return self.status(code, "Over there", &format!("Location: {next}\r\n"), host);
+            }
+            Place::Hop(hop) => {
+                let signature = format!("sig={}", self.site.signature);
+                if hop > 0 && request.url.query() != Some(&signature) {
+                    return self.status(403, "Expired", "", host);
+                }
+            }
+            Place::Mirror(index) if self.site.mirrors[index].1 == Stock::Gone => {
+                return self.status(404, "Not Found", "", host);
+            }
+            Place::Mirror(_) => {}
         }
-        let signature = format!("sig={}", self.site.signature);
-        if hop > 0 && request.url.query() != Some(&signature) {
-            return self.status(403, "Expired", "", host);
-        }
-        let version = self.site.version().clone();
+        let version = self.version();
         if let Some(tag) = &request.if_none_match
             && version.etag.as_ref() == Some(tag)
         {
@@ -153,7 +180,7 @@ impl Server<'_> {
         host: usize,
         fault: bool,
     ) -> Reaction {
-        let version = self.site.version().clone();
+        let version = self.version();
         if let Some(condition) = &request.if_range {
             let date = version.modified.map(http_date);
             let same = version.etag.as_ref() == Some(condition) || date.as_ref() == Some(condition);
@@ -217,7 +244,7 @@ impl Server<'_> {
     }
 
     fn whole(&mut self, host: usize, fault: bool, more: &str) -> Reaction {
-        let length = self.site.version().length;
+        let length = self.version().length;
         let framing = match self.site.end {
             End::Length => format!("Content-Length: {length}\r\n"),
             End::Chunked if self.hosts[host].keep_alive => {
@@ -245,7 +272,7 @@ impl Server<'_> {
         chunked: bool,
         cut: bool,
     ) -> Reaction {
-        let version = self.site.version();
+        let version = self.version();
         let mut text = String::new();
         if self.rng.one_in(20) {
             text.push_str("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");

@@ -8,7 +8,7 @@ use uget::{
 };
 
 use crate::{
-    site::{self, End, Host, IfRange, Ranges, Site, Version},
+    site::{self, End, Host, IfRange, Ranges, Refusal, Site, Stock, Version},
     world::World,
 };
 
@@ -29,6 +29,7 @@ fn site(length: u64) -> Site {
         id: 0,
         hops: vec![0],
         versions: vec![Version { length, etag: Some("\"v0\"".to_owned()), modified: None }],
+        mirrors: Vec::new(),
         current: 0,
         ranges: Ranges::Yes,
         end: End::Length,
@@ -42,7 +43,11 @@ fn site(length: u64) -> Site {
 
 /// How long it took, and how it went.
 fn play(host: Host, length: u64, policy: Policy) -> (Duration, View) {
-    let mut world = World::scene(host, site(length), policy);
+    play_at(vec![host], site(length), policy)
+}
+
+fn play_at(hosts: Vec<Host>, site: Site, policy: Policy) -> (Duration, View) {
+    let mut world = World::scene(hosts, site, policy);
     if let Err(violation) = world.run_once() {
         panic!("{violation}");
     }
@@ -89,4 +94,44 @@ fn auto_settles_at_the_knee_and_grows_where_it_pays() {
     assert_eq!(view.planned, 4, "and settled");
     let (_, view) = play(capped, 256 << 20, sixteen());
     assert_eq!(view.connections_max, 16, "an explicit number is obeyed");
+}
+
+#[test]
+fn a_mirror_brings_its_share_and_a_dead_one_costs_nothing() {
+    let capped = |name: &str| Host {
+        name: name.to_owned(),
+        capped: Some(20_000_000),
+        rate: 5_000_000,
+        ..host()
+    };
+    let length = 256 << 20;
+    let (alone, _) = play(capped("h0.test"), length, sixteen());
+    let with = |stock, second| {
+        let hosts = vec![capped("h0.test"), second];
+        play_at(hosts, Site { mirrors: vec![(1, stock)], ..site(length) }, sixteen())
+    };
+    let (both, _) = with(Stock::Same, capped("h1.test"));
+    let ratio = both.as_secs_f64() / alone.as_secs_f64();
+    assert!(ratio < 0.6, "two places: {both:?}, one: {alone:?}");
+    let dead = Host { limit: Some((0, Refusal::Refuse)), ..capped("h1.test") };
+    for (stock, second) in [
+        (Stock::Same, dead),
+        (Stock::Gone, capped("h1.test")),
+        (Stock::Shorter, capped("h1.test")),
+        (Stock::OtherTag, capped("h1.test")),
+    ] {
+        let (time, view) = with(stock, second);
+        let ratio = time.as_secs_f64() / alone.as_secs_f64();
+        assert!(ratio < 1.05, "{stock:?}: {time:?} instead of {alone:?}");
+        assert_eq!(view.retries, 0, "{stock:?}");
+    }
+}
+
+#[test]
+fn a_mirror_stands_in_for_a_place_that_is_gone() {
+    let dead = Host { limit: Some((0, Refusal::Refuse)), ..host() };
+    let second = Host { name: "h1.test".to_owned(), ..host() };
+    let site = Site { mirrors: vec![(1, Stock::Same)], ..site(64 << 20) };
+    let (_, view) = play_at(vec![dead, second], site, sixteen());
+    assert_eq!(view.final_url.host_str(), Some("h1.test"));
 }

@@ -73,6 +73,8 @@ pub(crate) struct Site {
     /// Hosts of the chain of redirects; the last one has the object.
     pub(crate) hops: Vec<usize>,
     pub(crate) versions: Vec<Version>,
+    /// Other hosts that have it, or say so.
+    pub(crate) mirrors: Vec<(usize, Stock)>,
     pub(crate) current: u32,
     pub(crate) ranges: Ranges,
     pub(crate) end: End,
@@ -84,6 +86,22 @@ pub(crate) struct Site {
     /// Lets the object change, the signature expire.
     pub(crate) changes_at: Option<Duration>,
     pub(crate) expires_at: Option<Duration>,
+}
+
+/// What a mirror has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stock {
+    Same,
+    OtherTag,
+    Shorter,
+    Gone,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Hop(usize),
+    Mirror(usize),
 }
 
 /// What a server does about `If-Range`.
@@ -103,8 +121,28 @@ impl Site {
         Url::parse(&format!("http://{host}/{}/{index}{sign}", self.id)).expect("a URL")
     }
 
-    pub(crate) fn version(&self) -> &Version {
-        &self.versions[self.current as usize]
+    /// The URL of a mirror.
+    pub(crate) fn mirror_url(&self, hosts: &[Host], index: usize) -> Url {
+        let host = &hosts[self.mirrors[index].0].name;
+        Url::parse(&format!("http://{host}/{}/m{index}", self.id)).expect("a URL")
+    }
+
+    /// Whether a mirror has `total` bytes of an object of `length`.
+    pub(crate) fn is_mirrored_at(&self, length: u64, total: u64) -> bool {
+        length / 2 == total && self.mirrors.iter().any(|(_, stock)| *stock == Stock::Shorter)
+    }
+
+    /// What is there now.
+    pub(crate) fn version(&self, place: Place) -> Version {
+        let version = self.versions[self.current as usize].clone();
+        match place {
+            Place::Hop(_) => version,
+            Place::Mirror(index) => match self.mirrors[index].1 {
+                Stock::Same | Stock::Gone => version,
+                Stock::OtherTag => Version { etag: Some("\"other\"".to_owned()), ..version },
+                Stock::Shorter => Version { length: version.length / 2, ..version },
+            },
+        }
     }
 
     /// Whether bytes of two versions can come to lie in one file without anybody noticing.
@@ -179,6 +217,13 @@ pub(crate) fn site(rng: &mut Rng, id: usize, faults: bool) -> Site {
         id,
         hops,
         versions,
+        mirrors: if rng.one_in(4) {
+            let kinds = [Stock::Same, Stock::Same, Stock::OtherTag, Stock::Shorter, Stock::Gone];
+            let count = rng.pick(1..4);
+            (0..count).map(|_| (rng.pick(0..3) as usize, *rng.one_of(&kinds))).collect()
+        } else {
+            Vec::new()
+        },
         current: 0,
         ranges,
         end: *rng.one_of(&[End::Length, End::Length, End::Length, End::Chunked, End::Close]),

@@ -14,7 +14,7 @@ use crate::{
     disk::{Crash, Disk},
     origin::{Reaction, Server},
     rng::Rng,
-    site::{self, Host, Refusal, Site},
+    site::{self, Host, Place, Refusal, Site},
     worker::{Sock, Step},
 };
 
@@ -106,11 +106,11 @@ impl World {
         world
     }
 
-    /// One honest host, one object, nothing by chance.
-    pub(crate) fn scene(host: Host, site: Site, policy: Policy) -> Self {
+    /// Honest hosts, one object, nothing by chance.
+    pub(crate) fn scene(hosts: Vec<Host>, site: Site, policy: Policy) -> Self {
         let mut world = Self::new(0, false, false);
         world.agenda.clear();
-        world.hosts = vec![host];
+        world.hosts = hosts;
         world.sites = vec![site];
         world.members.truncate(1);
         world.members[0].policy = policy;
@@ -153,7 +153,10 @@ impl World {
         }
         for (index, held) in held.into_iter().enumerate() {
             let url = self.sites[index].url(&self.hosts, 0);
-            let policy = self.members[index].policy.clone();
+            let mut policy = self.members[index].policy.clone();
+            let site = &self.sites[index];
+            let mirror = |index| site.mirror_url(&self.hosts, index);
+            policy.mirrors = (0..site.mirrors.len()).map(mirror).collect();
             self.members[index].kept = false;
             let transfer = Transfer::new(url, policy, held, self.now);
             self.fleet.add(transfer);
@@ -403,7 +406,14 @@ impl World {
         }
         let _ = request.encode();
         debug_assert!(host < self.hosts.len());
-        let mut server = Server { hosts: &self.hosts, site, rng: &mut self.rng, faults, surplus };
+        let mut server = Server {
+            hosts: &self.hosts,
+            site,
+            rng: &mut self.rng,
+            faults,
+            surplus,
+            place: Place::Hop(0),
+        };
         server.react(request).unwrap_or_else(|violation| {
             self.witness.violations.push(violation);
             Reaction::Silence
@@ -459,6 +469,11 @@ fn whole(site: &Site, member: &Member) -> Result<(), String> {
     match member.disk.part.version() {
         None if total == 0 && site.versions.iter().any(|version| version.length == 0) => Ok(()),
         Some(version) if site.versions[version as usize].length == total => Ok(()),
+        // Where the first place never answered, a mirror's word is all there is.
+        Some(version) if site.is_mirrored_at(site.versions[version as usize].length, total) => {
+            Ok(())
+        }
+        None if total == 0 && site.is_mirrored_at(1, 0) => Ok(()),
         None if !site.is_splice_visible(member.policy.pin) => Ok(()),
         other => Err(format!("a wrong file: {total} bytes of version {other:?}")),
     }

@@ -348,8 +348,8 @@ fn close(mut stream: &TcpStream, end: End) {
     }
 }
 
-/// Waits until the other side's kernel has everything, two seconds at most: a reset throws away what
-/// is still queued here, and a test says to the byte what arrives before it.
+/// Waits until the other side's kernel has everything, two seconds at most: a reset throws away
+/// what is still queued here, and a test says to the byte what arrives before it.
 fn await_sent(stream: &TcpStream) {
     use std::os::fd::AsRawFd as _;
     for _ in 0..1000 {

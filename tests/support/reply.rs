@@ -1,4 +1,5 @@
-//! An answer as a value: what an honest origin says (RFC 9110), for the modes and the tests to bend.
+//! An answer as a value: what an honest origin says (RFC 9110), for the modes and the tests to
+//! bend.
 
 use std::{ops::Range, time::Duration};
 

@@ -80,7 +80,8 @@ fn first_directory(list: PathBuf) -> Option<PathBuf> {
 }
 
 /// curl's rules: `--proxy` replaces every variable; `http_proxy` counts in lower case alone,
-/// because a CGI server sets `HTTP_PROXY` from a request's `Proxy` field; lower case goes first elsewhere.
+/// because a CGI server sets `HTTP_PROXY` from a request's `Proxy` field; lower case goes first
+/// elsewhere.
 fn proxies(
     proxy: Option<String>,
     noproxy: Option<String>,

@@ -142,7 +142,7 @@ fn named(
         names.push(directory.display().to_string());
     }
     if roots.len() == 0 {
-        let place = directories.or(file).unwrap_or(Path::new(""));
+        let place = directories.or(file).unwrap_or_else(|| Path::new(""));
         return Err(setup(place, "no usable certificate in it"));
     }
     Ok((roots, names.join(" and ")))

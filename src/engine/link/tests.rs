@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     engine::Message,
     http::field::Validators,
-    transfer::{Conn, Expect, RangeFault},
+    transfer::{Conn, Expect, OPEN_END, RangeFault},
 };
 
 /// What the peer does next.
@@ -44,7 +44,12 @@ impl Io for Script {
         Ok(())
     }
 
-    async fn receive(&mut self, room: Range<usize>, _fill: bool) -> io::Result<Option<usize>> {
+    async fn receive(
+        &mut self,
+        room: Range<usize>,
+        _fill: bool,
+        _patience: Duration,
+    ) -> io::Result<Option<usize>> {
         if let Some(between) = &mut self.between {
             between();
         }

@@ -61,8 +61,9 @@ impl Place {
                 _ => return Ok(Self::Stream(path.to_owned())),
             }
             let parent = at.parent().unwrap_or_else(|| Path::new("/"));
-            let filesystem = retry_on_intr(|| rustix::fs::statfs(or_here(parent)));
-            if filesystem.is_ok_and(|fs| fs.f_type == PROC) {
+            if retry_on_intr(|| rustix::fs::statfs(or_here(parent)))
+                .is_ok_and(|fs| fs.f_type == PROC)
+            {
                 return Ok(Self::Stream(path.to_owned()));
             }
             let link =
@@ -160,6 +161,24 @@ impl Paths {
     pub(super) fn target_exists(&self) -> bool {
         self.stat(&self.name).is_ok()
     }
+}
+
+/// Whether files can be made in `directory`: for when their names are not known yet.
+///
+/// # Errors
+/// [`Failure::Store`] with [`StoreOp::Create`].
+pub(crate) fn check_directory(directory: &Path) -> Result<(), Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, directory, flags, Mode::empty())
+        .and_then(|_| {
+            let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+            rustix::fs::accessat(CWD, directory, access, AtFlags::EACCESS)
+        })
+        .or_else(|errno| match errno {
+            // Kernels before 5.8 know no flags there.
+            Errno::NOSYS | Errno::INVAL => Ok(()),
+            errno => Err(store_failure(StoreOp::Create, directory, errno)),
+        })
 }
 
 /// `.NAME` and a suffix; a name that would be too long for the filesystem is cut and told apart by

@@ -5,6 +5,7 @@ use std::{
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     rc::Rc,
+    time::Duration,
 };
 
 use rustix::{io::Errno, net::RecvFlags};
@@ -18,7 +19,7 @@ use super::{
     super::{
         Order,
         connect::Stream,
-        link::{Idle, Io, PATIENCE},
+        link::{Idle, Io},
         lowat::LowWater,
         threads::peek,
     },
@@ -90,11 +91,16 @@ impl Io for Ring {
         self.stream.write_all(bytes).await.0
     }
 
-    async fn receive(&mut self, room: Range<usize>, fill: bool) -> io::Result<Option<usize>> {
+    async fn receive(
+        &mut self,
+        room: Range<usize>,
+        fill: bool,
+        patience: Duration,
+    ) -> io::Result<Option<usize>> {
         let socket = socket(&self.stream);
         self.low_water.set(socket, if fill { room.len() } else { 1 });
         let buffer = taken(&mut self.buffer)?;
-        let (result, buffer) = receive(socket, buffer, room.clone(), fill, PATIENCE).await;
+        let (result, buffer) = receive(socket, buffer, room.clone(), fill, patience).await;
         self.buffer = Some(buffer);
         match result {
             Err(error) if is_passing(&error) && fill => self.receive_now(room),

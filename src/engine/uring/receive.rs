@@ -1,9 +1,9 @@
 //! Receiving on a ring: one operation that waits for all that was asked for, and its cancellation.
 //!
 //! tokio-uring has neither receive flags nor cancellation; both are submitted through its public
-//! [`UnsubmittedOneshot`]. With `MSG_WAITALL` the kernel arms its own poll again until the buffer is
-//! full, so that a MiB costs one completion instead of thirty; a cancelled receive completes with
-//! what it has (io_uring_prep_recv(3), io_uring_prep_cancel_fd(3)).
+//! [`UnsubmittedOneshot`]. With `MSG_WAITALL` the kernel arms its own poll again until the buffer
+//! is full, so that a MiB costs one completion instead of thirty; a cancelled receive completes
+//! with what it has (io_uring_prep_recv(3), io_uring_prep_cancel_fd(3)).
 
 use std::{
     io,

@@ -1,3 +1,5 @@
+//! Heads that a probe may meet, and what follows from each.
+
 use super::*;
 
 fn head(status: &str, fields: &str) -> Head {

@@ -1,3 +1,5 @@
+//! Answers to later ranges: which are believed.
+
 use super::*;
 
 fn head(status: &str, fields: &str) -> Head {
