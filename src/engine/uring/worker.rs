@@ -70,9 +70,9 @@ pub(super) fn run(
     });
 }
 
-/// Wakes the thread now and then. Before it sleeps, tokio-uring hands the kernel what was queued, and
-/// passes over an error (io_uring_enter(2): EAGAIN and EBUSY when the kernel is short of something);
-/// without another occasion everybody would wait for what was never submitted.
+/// Wakes the thread now and then. Before it sleeps, tokio-uring hands the kernel what was queued,
+/// and passes over an error (io_uring_enter(2): EAGAIN and EBUSY when the kernel is short of
+/// something); without another occasion everybody would wait for what was never submitted.
 async fn pulse() {
     loop {
         tokio::time::sleep(PULSE).await;
