@@ -289,10 +289,6 @@ impl Transfer {
         }
         self.lies = 0;
         self.planned = plan::connections(&self.policy, self.work.left());
-        self.ramp = match self.policy.connections {
-            Connections::Auto { .. } => Ramp::new(self.now),
-            Connections::Exactly(_) => Ramp::none(),
-        };
         self.object = Some(Object { ranged: true, ..object });
         self.take_body(conn, range);
         if self.store == Store::Ready {
@@ -453,6 +449,10 @@ impl Transfer {
     /// The part file is ready: the body that waited for it may come.
     pub(super) fn on_prepared(&mut self) {
         self.stage = Stage::Moving;
+        self.ramp = match self.policy.connections {
+            Connections::Auto { .. } => Ramp::new(self.now),
+            Connections::Exactly(_) => Ramp::none(),
+        };
         self.receive_waiting();
     }
 

@@ -7,7 +7,10 @@
 
 use std::time::Duration;
 
-use super::{Conn, Note, OPEN_END, Stage, Transfer, conn::Job};
+use super::{
+    Conn, Note, OPEN_END, Stage, Transfer,
+    conn::{Job, Link},
+};
 
 impl Transfer {
     /// Closes the connections that lag.
@@ -38,11 +41,13 @@ impl Transfer {
         let typical = self.typical().filter(|_| {
             self.stage == Stage::Moving && self.policy.retries > 0 && self.replaced < most
         });
+        let spare = !self.work.has_due(self.now) && self.links.values().any(Link::is_idle);
+        let lag = if spare { LAG_AT_THE_END } else { LAG };
         let trip = self.links.values().filter_map(|link| link.pace.round_trip()).max();
         let trips = trip.unwrap_or_default().saturating_mul(4).saturating_add(LEAST);
         self.parts().filter_map(move |(conn, job)| {
             let next = job.owes().min(STRIDE);
-            let time = nanos(next, typical?).saturating_mul(LAG);
+            let time = nanos(next, typical?).saturating_mul(lag);
             let patience = time.saturating_add(trips);
             // The others must have gone on meanwhile, or it is the path that stands still.
             let half = job.moved.saturating_add(patience / 2);
@@ -98,6 +103,10 @@ const STRIDE: u64 = 1 << 20;
 
 /// How many times as long as the others a connection may take for it.
 const LAG: u32 = 8;
+
+/// The same when nothing is left to lease and another connection has nothing to do: what the laggard
+/// still owes comes sooner from there.
+const LAG_AT_THE_END: u32 = 3;
 
 /// Nobody is too slow before this.
 const LEAST: Duration = Duration::from_millis(200);

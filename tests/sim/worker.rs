@@ -85,7 +85,7 @@ impl World {
         let there = self.socks.values().filter(|sock| sock.host == host && sock.open).count();
         let limit = self.hosts[host].limit.filter(|(count, _)| there >= *count);
         let surplus = limit.map(|(_, refusal)| refusal);
-        let factor = if self.even { 1 } else { 1 + self.rng.pick(0..4) };
+        let factor = if self.even { 1 } else { 1 + self.rng.pick(0..self.unevenness) };
         let lame = self.hosts[host]
             .lame
             .filter(|(every, _)| (u64::from(conn.0) + 1).is_multiple_of(*every));
