@@ -264,9 +264,11 @@ impl<I: Io> Link<I> {
                 Ok(Some(0)) if fresh && self.served => return Err(Failure::Stale),
                 Ok(Some(0)) if fresh => return Err(Failure::Receive { errno: 0 }),
                 Ok(Some(0)) => return Err(http::Error::Truncated.into()),
-                Ok(Some(_)) if fresh => clock.first_byte = Some(clock.started.elapsed()),
-                Ok(Some(_)) => {}
-                Ok(None) => {}
+                // Session tickets and a close_notify are octets, but not of an answer.
+                Ok(Some(_)) if fresh && self.intake.has_raw() => {
+                    clock.first_byte = Some(clock.started.elapsed());
+                }
+                Ok(_) => {}
                 Err(Trouble::Io(error)) => return Err(self.broken(&error, fresh)),
                 Err(Trouble::Failure(failure)) => return Err(failure),
             }
