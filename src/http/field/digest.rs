@@ -147,7 +147,7 @@ fn parameters(mut text: &[u8]) -> Option<&[u8]> {
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let bare = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     let padded = bare.len() != text.len();
-    if bare.len() % 4 == 1 || padded && text.len() % 4 != 0 {
+    if bare.len() % 4 == 1 || padded && !text.len().is_multiple_of(4) {
         return None;
     }
     let (mut bits, mut count, mut out) = (0_u32, 0_u32, Vec::with_capacity(bare.len() / 4 * 3));
