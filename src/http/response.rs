@@ -167,10 +167,10 @@ impl Head {
         self.members("content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
     }
 
-    /// The digest that the server states of the whole representation: `Repr-Digest`, which means the
-    /// whole even in a 206 (RFC 9530 section 3), else `Digest`, which is believed in a 200 alone,
-    /// because many took it for the part's. Nothing of a coded representation, whose bytes differ
-    /// from answer to answer.
+    /// The digest that the server states of the whole representation: `Repr-Digest`, which means
+    /// the whole even in a 206 (RFC 9530 section 3), else `Digest`, which is believed in a 200
+    /// alone, because many took it for the part's. Nothing of a coded representation, whose bytes
+    /// differ from answer to answer.
     #[must_use]
     pub fn stated_digest(&self) -> Option<StatedDigest> {
         if self.content_coded() {

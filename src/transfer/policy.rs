@@ -77,8 +77,8 @@ pub struct Policy {
     pub seed: u64,
     /// A failed transfer keeps its part when a strong validator or a digest can guard a resume.
     pub keep_part: bool,
-    /// What an earlier run published under the target's name: nothing is fetched if the server still
-    /// has that version.
+    /// What an earlier run published under the target's name: nothing is fetched if the server
+    /// still has that version.
     pub finished: Option<Finished>,
 }
 
