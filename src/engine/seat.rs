@@ -32,7 +32,7 @@ use crate::{
 pub(crate) struct Wants {
     /// The digest it must have.
     pub(crate) digest: Option<Digest>,
-    /// The digest that the server states, if the user gave none.
+    /// The digest that the server states.
     pub(crate) stated: Option<Digest>,
     /// A digest to report.
     pub(crate) print_digest: Option<Algorithm>,
@@ -128,11 +128,7 @@ impl Seat {
         if let Some(found) = self.name(view)? {
             return Ok(Some(found));
         }
-        // What the user demands goes before what the server says of itself.
-        self.wants.stated = match self.wants.digest {
-            Some(_) => None,
-            None => view.stated.as_ref().map(Digest::from_stated),
-        };
+        self.wants.stated = view.stated.as_ref().map(Digest::from_stated);
         self.follower = None;
         let started_over = !self.done.is_empty();
         match &mut self.output {
@@ -183,7 +179,7 @@ impl Seat {
         self.held = opened.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
         self.notes.extend(opened.fresh.map(|why| format!("starting from nothing: {why}")));
         self.output = Some(Output::File(Box::new(opened.store)));
-        Ok(opened.held.map(Found::Part).or(opened.finished.map(Found::File)))
+        Ok(opened.held.map(Found::Part).or_else(|| opened.finished.map(Found::File)))
     }
 
     /// Bytes are in the file: counts, records and hashes them.
@@ -352,7 +348,8 @@ impl Seat {
 }
 
 impl Wants {
-    /// The digest that the object is checked against.
+    /// The digest that the object is checked against: what the user demands goes before what the
+    /// server says of itself.
     pub(crate) fn expected(&self) -> Option<&Digest> {
         self.digest.as_ref().or(self.stated.as_ref())
     }

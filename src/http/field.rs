@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 mod date;
-mod digest;
 mod disposition;
+mod stated;
 
 pub use date::HttpDate;
-pub use digest::StatedDigest;
 pub use disposition::disposition_filename;
+pub use stated::StatedDigest;
 
 /// A parsed `Content-Range` (RFC 9110 section 14.4). Only the unit `bytes` is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]

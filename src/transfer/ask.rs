@@ -5,10 +5,10 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    Accept, Attempt, Command, Conn, Connections, Failure, Finished, Found, Note, OPEN_END, Object,
-    Pin, Policy, Stage, Store, Transfer,
+    Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Object, Pin, Policy,
+    Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
-    expiry,
+    expiry, known,
     plan::{self, Piece},
     probe::{self, Question, Renewal, Ruling, Version},
     ramp::Ramp,
@@ -33,15 +33,6 @@ pub(super) fn is_usable(held: &Held, policy: &Policy) -> bool {
     let within = held.done.iter().all(|range| range.end <= held.total);
     let guarded = held.validator.is_some() || policy.digest;
     within && guarded && !held.done.is_empty() && held.total <= verify::LENGTH_MAX
-}
-
-/// Asks for a body only if the version is not this one.
-fn unless(request: &mut Request, validator: &str) {
-    if validator.starts_with('"') {
-        request.if_none_match = Some(validator.to_owned());
-    } else {
-        request.if_modified_since = Some(validator.to_owned());
-    }
 }
 
 impl Transfer {
@@ -102,7 +93,7 @@ impl Transfer {
                 self.unless_known(&mut request);
             }
             Question::Whole(_) => self.unless_known(&mut request),
-            Question::Confirm(strong) => unless(&mut request, strong),
+            Question::Confirm(strong) => known::unless(&mut request, strong),
             Question::Rest { version, .. } => {
                 request.if_range = version.if_range();
                 if self.work.total().is_some() {
@@ -118,14 +109,6 @@ impl Transfer {
             }
         }
         self.send(conn, job, request, Accept::Ask);
-    }
-
-    /// Asks for a body only if the finished file is of another version (RFC 9110 section 13.2.2:
-    /// the condition goes before the range).
-    fn unless_known(&self, request: &mut Request) {
-        if let Some(known) = &self.known {
-            unless(request, &known.validator);
-        }
     }
 
     /// How much the first range of a resumed object is: everything when one connection gets it all.
@@ -378,58 +361,7 @@ impl Transfer {
         }
     }
 
-    /// The finished file is what there is.
-    fn accept_known(&mut self, head: &Head) {
-        let Some(Finished { size, .. }) = self.known.take() else { return };
-        self.object = Some(self.object_of(Some(head)));
-        self.keep(size);
-    }
-
-    /// Nothing is to be done about a finished file of `size` bytes.
-    fn keep(&mut self, size: u64) {
-        let mut done = RangeSet::new();
-        done.insert(0..size);
-        self.work = Work::new(Some(size), done);
-        self.facts.resumed = size;
-        self.facts.kept = true;
-        self.stage = Stage::Moving;
-    }
-
-    /// What is there under the name that the answer told counts if it is of the same version. The
-    /// rest of a part is asked for as if the part had been known from the start.
-    pub(super) fn on_found(&mut self, found: Found) {
-        let Some(object) = &self.object else { return };
-        let (strong, total) = (object.validators.strong(), self.work.total());
-        match found {
-            Found::File(file) if strong == Some(&file.validator) && total == Some(file.size) => {
-                self.skip_waiting();
-                self.keep(file.size);
-            }
-            Found::Part(held)
-                if strong == held.validator.as_deref()
-                    && total == Some(held.total)
-                    && is_usable(&held, &self.policy) =>
-            {
-                self.skip_waiting();
-                self.held = Some(held);
-                self.object = None;
-                self.stage = Stage::Asking;
-                self.first_question();
-            }
-            Found::File(_) | Found::Part(_) => self.prepare(false),
-        }
-    }
-
-    /// The body that waits for the part file is of no use.
-    fn skip_waiting(&mut self) {
-        let waits = |link: &Link| link.job().is_some_and(|job| job.role == Role::Wait);
-        let waiting = self.links.iter().filter(|(_, link)| waits(link));
-        for conn in waiting.map(|(conn, _)| *conn).collect::<Vec<_>>() {
-            self.skip(conn);
-        }
-    }
-
-    fn prepare(&mut self, resume: bool) {
+    pub(super) fn prepare(&mut self, resume: bool) {
         self.known = None;
         let Some(object) = &self.object else { return };
         if matches!(self.stage, Stage::Failing | Stage::Over) {
@@ -486,7 +418,7 @@ impl Transfer {
         }
     }
 
-    fn object_of(&mut self, head: Option<&Head>) -> Object {
+    pub(super) fn object_of(&mut self, head: Option<&Head>) -> Object {
         if let Some(head) = head {
             self.facts.stated = head.stated_digest();
             self.facts.disposition = head.one("content-disposition").map(<[u8]>::to_vec);

@@ -27,7 +27,8 @@
 //!
 //! Each file holds one part of the machine: `ask` puts the question and acts on its answer (judged
 //! by `probe`), `lease` hands out spans (cut by `plan`, kept by `work`), `recover` decides what a
-//! failure leads to (`retry` counts), `conn` is a connection, `verify` believes a 206 or does not.
+//! failure leads to (`retry` counts), `conn` is a connection, `verify` believes a 206 or does not,
+//! `known` tells whether a finished file is up to date.
 #![forbid(unsafe_code)]
 
 mod ask;
@@ -36,6 +37,7 @@ mod conn;
 mod crowd;
 mod expiry;
 mod failure;
+mod known;
 mod lease;
 mod mirror;
 mod pace;

@@ -303,6 +303,33 @@ e2e_test!(a_redirected_file_is_appended_to_not_overwritten, |t| {
     }
 });
 
+e2e_test!(another_descriptor_of_a_file_is_appended_to, |t| {
+    let object = Object::random(729, 300 * KIB);
+    let origin = Origin::of(&object).start();
+    t.write("log", "before\n");
+    let (program, engine) = (env!("CARGO_BIN_EXE_uget"), t.engine.name());
+    let url = origin.url();
+    let line = format!("exec {program} -q --engine {engine} -o /dev/fd/3 {url} 3>>log");
+    let status = std::process::Command::new("sh").args(["-c", &line]).current_dir(t.dir()).status();
+    assert!(status.unwrap().success());
+    let wanted = Object::from_bytes([b"before\n", object.bytes()].concat());
+    assert_eq!(wanted.difference(&fs::read(t.path("log")).unwrap()), None);
+});
+
+e2e_test!(a_socket_as_standard_output_is_a_stream, |t| {
+    let object = Object::random(728, 300 * KIB);
+    let origin = Origin::of(&object).start();
+    for target in ["/dev/stdout", "/dev/../dev/fd/1"] {
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let args = ["-q", "-o", target, &origin.url()];
+        let running = t.uget(args).stdout(std::os::fd::OwnedFd::from(theirs)).start();
+        let mut bytes = vec![0; 300 * KIB];
+        ours.read_exact(&mut bytes).unwrap();
+        running.wait().succeeds();
+        assert!(object.difference(&bytes).is_none(), "{target}");
+    }
+});
+
 e2e_test!(a_report_stays_out_of_a_stream, |t| {
     let object = Object::random(715, 300 * KIB);
     let origin = Origin::of(&object).start();
