@@ -206,7 +206,12 @@ impl Coordinator<'_> {
             Command::Prepare { total, validators, resume, .. } => {
                 let view = self.fleet.transfer(id).view();
                 let prepared = seat.prepare(total, &validators, resume, &view);
-                self.fleet.handle_store(now, id, StoreEvent::Prepared(prepared));
+                let event = match prepared {
+                    Ok(Some(found)) => StoreEvent::Found(found),
+                    Ok(None) => StoreEvent::Prepared(Ok(())),
+                    Err(failure) => StoreEvent::Prepared(Err(failure)),
+                };
+                self.fleet.handle_store(now, id, event);
             }
             Command::Publish { total } => {
                 let messages = self.messages.0.clone();

@@ -39,6 +39,8 @@ pub(crate) enum Output {
         url: Url,
         /// Whether what is there may be resumed.
         resume: bool,
+        /// Whether what is finished is downloaded again.
+        force: bool,
     },
     /// A descriptor that takes bytes in order.
     Stream(Sink),
@@ -125,6 +127,12 @@ impl Ready {
     }
 }
 
+/// The file of this name in a directory.
+pub(crate) fn inside(directory: &Path, name: String) -> PathBuf {
+    let here = directory == Path::new(".");
+    if here { PathBuf::from(name) } else { directory.join(name) }
+}
+
 /// What it takes to open an output.
 struct Opening<'a> {
     url: &'a Url,
@@ -137,14 +145,16 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn in_directory(&mut self, directory: &Path) -> Result<Start, Failure> {
         if self.options.remote_name {
-            let (url, resume) = (self.url.clone(), self.options.resume);
-            let output = Output::Named { directory: directory.to_owned(), url, resume };
+            store::check_directory(directory)?;
+            let output = Output::Named {
+                directory: directory.to_owned(),
+                url: self.url.clone(),
+                resume: self.options.resume,
+                force: self.options.force,
+            };
             return Ok(Start::Download(Ready::of(output)));
         }
-        let name = name::from_url(self.url);
-        let here = directory == Path::new(".");
-        let target = if here { PathBuf::from(name) } else { directory.join(name) };
-        self.file(target, false)
+        self.file(inside(directory, name::from_url(self.url)), false)
     }
 
     fn file(&mut self, target: PathBuf, replace: bool) -> Result<Start, Failure> {

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
+use rustix::io::Errno;
 use url::Url;
 
 use super::{
     follow::{Follower, Stopper},
-    output::Output,
-    store::{Store, Wanted},
+    output::{Output, inside},
+    store::{Store, Wanted, store_failure},
 };
 use crate::{
     event::{Counter, Event, Phase},
@@ -23,7 +24,7 @@ use crate::{
     options::{Algorithm, Digest},
     range::RangeSet,
     sink::{self, Sink, hasher::Computed, name},
-    transfer::{Activity, Failure, StoreEvent, StoreOp, View},
+    transfer::{Activity, Failure, Found, StoreEvent, StoreOp, View},
 };
 
 /// What a transfer's user wants done with the bytes.
@@ -57,6 +58,8 @@ pub(crate) struct Seat {
     shown: Shown,
     /// When the first and the last bytes were written.
     flowed: Option<(Duration, Duration)>,
+    /// What the observer should know besides.
+    notes: Vec<String>,
     /// What the finished transfer reports.
     pub(crate) path: Option<PathBuf>,
     pub(crate) computed: Vec<Computed>,
@@ -99,6 +102,7 @@ impl Seat {
             counter,
             shown: Shown::default(),
             flowed: None,
+            notes: Vec::new(),
             path: None,
             computed: Vec::new(),
         }
@@ -109,7 +113,8 @@ impl Seat {
         self.sink.clone()
     }
 
-    /// Makes the output ready.
+    /// Makes the output ready. `Some`: it is not ready yet, because the name is known only now, and
+    /// this is there under it.
     ///
     /// # Errors
     /// The part file cannot be made, or a stream that has taken bytes would have to start over.
@@ -119,8 +124,10 @@ impl Seat {
         validators: &Validators,
         resume: bool,
         view: &View,
-    ) -> Result<(), Failure> {
-        self.name(view)?;
+    ) -> Result<Option<Found>, Failure> {
+        if let Some(found) = self.name(view)? {
+            return Ok(Some(found));
+        }
         // What the user demands goes before what the server says of itself.
         self.wants.stated = match self.wants.digest {
             Some(_) => None,
@@ -154,19 +161,29 @@ impl Seat {
         }
         self.counter.set(self.done.len());
         self.follow();
-        Ok(())
+        Ok(None)
     }
 
-    /// Decides the name that the first answer tells.
-    fn name(&mut self, view: &View) -> Result<(), Failure> {
-        let Some(Output::Named { directory, url, resume }) = &self.output else { return Ok(()) };
+    /// Decides the name that the first answer tells, and looks at what is there.
+    fn name(&mut self, view: &View) -> Result<Option<Found>, Failure> {
+        let Some(Output::Named { directory, url, resume, force }) = &self.output else {
+            return Ok(None);
+        };
         let proposed = view.disposition.as_deref().and_then(http::field::disposition_filename);
         let proposed = proposed.as_deref().and_then(name::from_disposition);
-        let target = directory.join(proposed.unwrap_or_else(|| name::from_url(url)));
+        let target = inside(directory, proposed.unwrap_or_else(|| name::from_url(url)));
         let (replace, resume, sync) = (false, *resume, self.wants.sync);
-        let opened = Store::open(Wanted { target, replace, url, resume, sync })?;
+        let opened = Store::open(Wanted { target: target.clone(), replace, url, resume, sync })?;
+        // What was not hashed cannot be said to have a digest.
+        let usable = !force && self.wants.algorithms().is_empty();
+        if opened.finished.is_some() && !usable {
+            opened.store.abandon(true);
+            return Err(store_failure(StoreOp::Create, &target, Errno::EXIST));
+        }
+        self.held = opened.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
+        self.notes.extend(opened.fresh.map(|why| format!("starting from nothing: {why}")));
         self.output = Some(Output::File(Box::new(opened.store)));
-        Ok(())
+        Ok(opened.held.map(Found::Part).or(opened.finished.map(Found::File)))
     }
 
     /// Bytes are in the file: counts, records and hashes them.
@@ -255,7 +272,7 @@ impl Seat {
 
     /// What the observer does not know yet.
     pub(crate) fn show(&mut self, view: &View, now: Duration) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events: Vec<_> = self.notes.drain(..).map(Event::Note).collect();
         let discovered = matches!(view.activity, Activity::Downloading | Activity::Publishing);
         if discovered && !self.shown.discovered {
             self.shown.discovered = true;

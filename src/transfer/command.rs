@@ -4,8 +4,11 @@ use std::{net::IpAddr, ops::Range, time::Duration};
 
 use url::Url;
 
-use super::{Expect, Failure};
-use crate::http::{field::Validators, request::Request, response::Head};
+use super::{Expect, Failure, Finished};
+use crate::{
+    http::{field::Validators, request::Request, response::Head},
+    journal::Held,
+};
 
 /// A connection's number; never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,7 +83,7 @@ pub enum Command {
         conn: Conn,
     },
     /// Make the part file ready: create or reopen it, and preallocate `total` bytes if that is
-    /// known. Answered by [`StoreEvent::Prepared`]. Nothing is received before the answer. A second
+    /// known. Answered by [`StoreEvent::Prepared`], or once by [`StoreEvent::Found`]. Nothing is received before the answer. A second
     /// one starts over with an empty part file (a restart).
     Prepare {
         /// The complete length.
@@ -185,8 +188,20 @@ pub struct Ended {
 pub enum StoreEvent {
     /// The part file is ready.
     Prepared(Result<(), Failure>),
+    /// Instead of [`Self::Prepared`], once, when the answer has told the target's name: what an
+    /// earlier run left under it.
+    Found(Found),
     /// The name is published, or it is not.
     Published(Result<(), Failure>),
+}
+
+/// What an earlier run left under a name that was not known before.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Some of an object.
+    Part(Held),
+    /// A whole one.
+    File(Finished),
 }
 
 /// Everything that can happen to a transfer.

@@ -387,3 +387,140 @@ e2e_test!(a_block_device_is_written_from_its_start, |t| {
     assert_eq!(fs::read(&image).unwrap().len(), 4 * MIB);
     t.holds_only(&output, &["image"]);
 });
+
+/// An origin that proposes a name.
+fn named(object: &Object, name: &str) -> Setup {
+    let value = format!("attachment; filename=\"{name}\"");
+    Origin::of(object).bend(move |_, reply| reply.set("Content-Disposition", &value))
+}
+
+e2e_test!(a_collision_with_a_proposed_name_is_known_before_the_body, |t| {
+    let (old, new) = (Object::random(721, KIB), Object::random(722, 32 * MIB));
+    t.write("x.bin", old.bytes());
+    for connections in ["-j1", "-j4"] {
+        let origin = named(&new, "x.bin").start();
+        let output = t.uget(["--remote-name", connections, &origin.url()]).run();
+        output.fails(23).says("x.bin").says("--output");
+        t.holds(&output, "x.bin", &old);
+        t.holds_only(&output, &["x.bin"]);
+        output.check(origin.log().sent() < 16 * MIB as u64, "a body was fetched in vain");
+        assert_eq!(origin.log().count(), 1);
+    }
+});
+
+e2e_test!(a_directory_for_a_proposed_name_is_looked_at_before_any_traffic, |t| {
+    let origin = named(&Object::random(726, KIB), "x.bin").start();
+    t.write("file", "old");
+    fs::create_dir(t.path("locked")).unwrap();
+    t.give_to_nobody();
+    for directory in ["no/such", "file", "locked"] {
+        if directory == "locked" && !is_root() {
+            continue;
+        }
+        let sandbox = match directory {
+            "locked" => Sandbox::default().nobody(),
+            _ => Sandbox::default(),
+        };
+        let args = ["--remote-name", "-P", directory, &origin.url()];
+        let output = t.uget(args).sandbox(sandbox).run();
+        output.fails(23).says(directory);
+        assert_eq!(origin.log().count(), 0, "a request was made");
+    }
+});
+
+e2e_test!(hostile_proposed_names_stay_one_visible_component, |t| {
+    let object = Object::random(727, KIB);
+    fs::create_dir(t.path("into")).unwrap();
+    for (proposed, name) in [
+        ("../../evil", "evil"),
+        ("/etc/passwd", "passwd"),
+        ("..", "object.bin"),
+        ("", "object.bin"),
+        ("a/", "object.bin"),
+        (".bashrc", "bashrc"),
+        (".object.bin.uget-part", "object.bin.uget-part"),
+        ("..\\\\..\\\\boot.ini", "boot.ini"),
+        ("-rf", "-rf"),
+        ("~", "~"),
+        ("$(id)", "$(id)"),
+    ] {
+        let origin = named(&object, proposed).start();
+        let output = t.uget(["--remote-name", "-P", "into", &origin.url()]).run();
+        output.succeeds();
+        let held: Vec<_> = fs::read_dir(t.path("into")).unwrap().map(|e| e.unwrap()).collect();
+        output.check(held.len() == 1, "there should be one file");
+        assert_eq!(held[0].file_name().to_str(), Some(name), "{proposed:?}");
+        t.holds_only(&output, &["into"]);
+        fs::remove_file(held[0].path()).unwrap();
+    }
+});
+
+e2e_test!(rt35_one_url_with_a_directory_gives_a_flat_path, |t| {
+    let object = Object::random(723, KIB);
+    fs::create_dir_all(t.path("into/deep")).unwrap();
+    let origin = named(&object, "a/b/../c.bin").start();
+    for (args, name) in [
+        (vec!["-P", "into"], "into/z.bin"),
+        (vec!["-P", "into/"], "into/z.bin"),
+        (vec!["-P", "into/./deep"], "into/deep/z.bin"),
+        (vec!["--output-dir", "into"], "into/z.bin"),
+        (vec!["--remote-name", "-P", "into"], "into/c.bin"),
+        (vec!["--remote-name"], "c.bin"),
+    ] {
+        let output = t.uget(args).arg(origin.at("/x/y/z.bin?q=/w")).run();
+        output.succeeds();
+        t.holds(&output, name, &object);
+        fs::remove_file(t.path(name)).unwrap();
+    }
+    t.holds_only(&t.uget(["--version"]).run(), &["into"]);
+    assert_eq!(fs::read_dir(t.path("into")).unwrap().count(), 1);
+});
+
+e2e_test!(a_download_under_a_proposed_name_resumes, |t| {
+    let object = Object::random(724, 8 * MIB);
+    for connections in ["-j1", "-j4"] {
+        let cut = Mode::Cut { from: 0, times: usize::MAX, at: 3 * MIB as u64, end: End::Fin };
+        let stuck = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let flag = std::sync::Arc::clone(&stuck);
+        let version = Version::strong(object.clone(), "v1");
+        let origin = named(&object, "x.bin")
+            .bend(move |request, reply| {
+                if flag.load(std::sync::atomic::Ordering::SeqCst) {
+                    let first = request.range(u64::MAX).is_none_or(|range| range.start < 1 << 22);
+                    if first {
+                        cut.play(request, &version, reply);
+                    } else {
+                        *reply = Reply::status(404, "Not Found");
+                    }
+                }
+            })
+            .start();
+        let args = ["--remote-name", connections, "--retries", "0", "--part-size", "1048576"];
+        let output = t.uget(args).arg(origin.url()).run();
+        output.fails_with(&[18, 22]);
+        stuck.store(false, std::sync::atomic::Ordering::SeqCst);
+        let output = t.uget(args).args(["--json", &origin.url()]).run();
+        t.delivers(&output, "x.bin", &object);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        output.check(report["resumed"].as_u64() >= Some(1 << 20), "it did not resume");
+        output.check(report["transferred"].as_u64() < Some(8 << 20), "all was fetched again");
+        fs::remove_file(t.path("x.bin")).unwrap();
+    }
+});
+
+e2e_test!(a_finished_file_under_a_proposed_name_is_up_to_date, |t| {
+    if !keeps_attributes(t) {
+        return;
+    }
+    let object = Object::random(725, 8 * MIB);
+    let origin = named(&object, "x.bin").start();
+    for connections in ["-j1", "-j4"] {
+        t.delivers(&t.uget(["--remote-name", &origin.url()]).run(), "x.bin", &object);
+        let count = origin.log().count();
+        let output = t.uget(["--remote-name", connections, "--json", &origin.url()]).run();
+        t.delivers(&output, "x.bin", &object);
+        assert_eq!(strategy(&output), "up-to-date");
+        assert_eq!(origin.log().count() - count, 1);
+        fs::remove_file(t.path("x.bin")).unwrap();
+    }
+});

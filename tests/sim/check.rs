@@ -237,8 +237,7 @@ impl Witness {
 
     pub(crate) fn store(&mut self, now: Duration, id: TransferId, event: &StoreEvent) {
         self.step += 1;
-        let (StoreEvent::Prepared(result) | StoreEvent::Published(result)) = event;
-        if let Err(failure) = result {
+        if let StoreEvent::Prepared(Err(failure)) | StoreEvent::Published(Err(failure)) = event {
             self.failures.push((self.step, now, Some(id), failure.clone()));
         }
     }

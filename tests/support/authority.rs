@@ -42,7 +42,7 @@ pub static LOCAL: LazyLock<Leaf> = LazyLock::new(|| TRUSTED.leaf("local", |_| {}
 
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("uget-ca-").tempdir().unwrap();
+        let directory = directory();
         let (params, key) = (ca(name), KeyPair::generate().unwrap());
         let certificate = params.self_signed(&key).unwrap();
         fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();
@@ -61,7 +61,7 @@ impl Authority {
 
     /// An authority that this one vouches for.
     pub fn intermediate(&self, name: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("uget-ca-").tempdir().unwrap();
+        let directory = directory();
         let (params, key) = (ca(name), KeyPair::generate().unwrap());
         let certificate = params.signed_by(&key, &self.issuer()).unwrap();
         fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();
@@ -175,6 +175,14 @@ impl Leaf {
     fn key_for_rustls(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key_der.clone()).into()
     }
+}
+
+/// One that others may look into: some tests run as nobody.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix("uget-ca-").tempdir().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(directory.path(), mode).unwrap();
+    directory
 }
 
 fn ca(name: &str) -> CertificateParams {

@@ -3,12 +3,13 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
@@ -146,8 +147,16 @@ fn pass_requests(
     }
 }
 
-/// Ends a connection with a reset, as soon as the last holder lets go of it.
+/// Ends a connection with a reset, as soon as the last holder lets go of it. What was sent before
+/// has reached the other side by then.
 fn reset(client: &TcpStream) {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let mut waiting = 1;
+    while waiting > 0 && Instant::now() < deadline {
+        // SAFETY: TIOCOUTQ writes one int.
+        unsafe { libc::ioctl(client.as_raw_fd(), libc::TIOCOUTQ, &mut waiting) };
+        thread::sleep(Duration::from_millis(1));
+    }
     drop(socket2::SockRef::from(client).set_linger(Some(Duration::ZERO)));
     drop(client.shutdown(Shutdown::Read));
 }

@@ -163,6 +163,24 @@ impl Paths {
     }
 }
 
+/// Whether files can be made in `directory`: for when their names are not known yet.
+///
+/// # Errors
+/// [`Failure::Store`] with [`StoreOp::Create`].
+pub(crate) fn check_directory(directory: &Path) -> Result<(), Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, directory, flags, Mode::empty())
+        .and_then(|_| {
+            let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+            rustix::fs::accessat(CWD, directory, access, AtFlags::EACCESS)
+        })
+        .or_else(|errno| match errno {
+            // Kernels before 5.8 know no flags there.
+            Errno::NOSYS | Errno::INVAL => Ok(()),
+            errno => Err(store_failure(StoreOp::Create, directory, errno)),
+        })
+}
+
 /// `.NAME` and a suffix; a name that would be too long for the filesystem is cut and told apart by
 /// a hash.
 fn side_name(name: &OsStr, suffix: &str, max: usize) -> OsString {
