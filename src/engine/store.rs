@@ -399,9 +399,9 @@ impl Store {
         result
     }
 
-    /// The part file has had its full length since [`Self::prepare`]. If it is shorter, somebody has
-    /// cut it, and later writes put a hole where bytes were; once the last byte is written nothing
-    /// would tell.
+    /// The part file has had its full length since [`Self::prepare`]. If it is shorter, somebody
+    /// has cut it, and later writes put a hole where bytes were; once the last byte is written
+    /// nothing would tell.
     fn check_length(&mut self) -> Result<(), Failure> {
         let Some(total) = self.ledger.as_ref().and_then(Ledger::total) else { return Ok(()) };
         match rustix::io::retry_on_intr(|| rustix::fs::fstat(&self.part)) {

@@ -83,8 +83,8 @@ pub enum Command {
         conn: Conn,
     },
     /// Make the part file ready: create or reopen it, and preallocate `total` bytes if that is
-    /// known. Answered by [`StoreEvent::Prepared`], or once by [`StoreEvent::Found`]. Nothing is received before the answer. A second
-    /// one starts over with an empty part file (a restart).
+    /// known. Answered by [`StoreEvent::Prepared`], or once by [`StoreEvent::Found`]. Nothing is
+    /// received before the answer. A second one starts over with an empty part file (a restart).
     Prepare {
         /// The complete length.
         total: Option<u64>,

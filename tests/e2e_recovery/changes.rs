@@ -1,5 +1,5 @@
-//! A resource that changes between runs means a fresh start; during a run, a clear error after which
-//! the next run starts over. Never a mix.
+//! A resource that changes between runs means a fresh start; during a run, a clear error after
+//! which the next run starts over. Never a mix.
 
 use std::sync::{
     Arc,
