@@ -1,9 +1,32 @@
 //! uget: downloads over many HTTP/1.1 range connections at once.
 //!
+//! ```no_run
+//! # fn main() -> Result<(), uget::Error> {
+//! let mut options = uget::Options::default();
+//! options.target = uget::Target::File("debian.iso".into());
+//! let download = uget::Download::new("https://mirror.example/debian.iso", options)?;
+//! let counter = download.counter(); // readable from any thread while it runs
+//! let report = download.run(&mut ())?;
+//! assert_eq!(report.size, counter.bytes());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Two planes. The *control plane* ([`transfer`], [`fleet`]) is a pure state machine that decides
 //! which bytes to ask for, on which connection, when to retry and when to give up. The *data plane*
 //! (the engines) owns sockets and buffers: it receives into a buffer, decrypts in place, finds the
 //! body in it and writes it at its offset. Body bytes never cross a thread on their way to a file.
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`range`] | sets of bytes |
+//! | [`http`] | bytes to messages and back, sans-IO |
+//! | `wire` | TLS records in place; the only room that names rustls |
+//! | [`journal`] | what makes a part file resumable: records, checksums, replay |
+//! | [`transfer`], [`fleet`] | decide about one resource, and about many |
+//! | `engine` | the shells: threads, rings, sockets, files, clocks |
+//! | `sink` | where bytes go |
+//! | [`origin`] | the embedded HTTP origin of `uget serve` and `uget bench` |
 
 pub mod fleet;
 pub mod http;

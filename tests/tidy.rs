@@ -208,7 +208,10 @@ fn layers(source: &Source, crates: &[String]) -> Vec<String> {
         let wrong = match row {
             // What the crate root re-exports is of the outer rooms.
             Some((_, rooms, _)) if ours => !rooms.contains(&second),
-            Some((_, _, allowed)) => crates.iter().any(|c| c == first) && !allowed.contains(&first),
+            Some((_, _, allowed)) => {
+                let a_crate = crates.iter().any(|c| c == first) && !source.declares(first);
+                a_crate && !allowed.contains(&first)
+            }
             None if ours => OUTER.contains(&second),
             None => first == "rustls" && room != "origin",
         };
@@ -376,6 +379,8 @@ mod rules {
             ("src/http/x.rs", "use crate::range::RangeSet; use url::Url;", 0),
             ("src/http/x.rs", "use crate::{range::A, transfer::B};", 1),
             ("src/http/x.rs", "fn f() { libc::getpid(); }", 1),
+            ("src/http/x.rs", "mod libc; use libc::c;", 0),
+            ("src/http/x.rs", "mod other; use libc::c;", 1),
             ("src/http/x.rs", "use crate::ErrorKind;", 1),
             ("src/http/x.rs", "#[cfg(test)]\nmod tests { use crate::transfer::B; }", 0),
             ("src/transfer/x.rs", "use crate::engine::Engine;", 1),

@@ -30,7 +30,8 @@ pub(crate) fn window(file: &File, range: Range<u64>, read: impl FnOnce(&[u8])) -
     if len == 0 {
         return Ok(());
     }
-    if file.metadata()?.len() < range.end {
+    let size = rustix::io::retry_on_intr(|| rustix::fs::fstat(file))?.st_size;
+    if u64::try_from(size).unwrap_or(0) < range.end {
         return Err(shrank());
     }
     install();

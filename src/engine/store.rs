@@ -206,6 +206,9 @@ impl Store {
     /// # Errors
     /// As [`Self::tick`].
     pub(crate) fn record(&mut self, range: Range<u64>, now: Duration) -> Result<(), Failure> {
+        if self.ledger.is_some() {
+            self.check_length()?;
+        }
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         ledger.wrote(range, now);
         self.tick(now)
@@ -264,7 +267,11 @@ impl Store {
     pub(crate) fn publish(mut self, total: u64, sync: bool) -> Result<PathBuf, Failure> {
         // A failure further down can be mended and the run repeated: then this is worth knowing.
         self.flush()?;
-        let size = self.part.metadata().map(|m| m.len()).unwrap_or(u64::MAX);
+        let size = rustix::io::retry_on_intr(|| rustix::fs::fstat(&self.part))
+            .map_or(u64::MAX, |stat| stat.st_size.unsigned_abs());
+        if size < total {
+            return Err(self.cut_short());
+        }
         if size != total {
             rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&self.part, total))
                 .map_err(|e| store_failure(StoreOp::Truncate, &self.place.part(), e))?;
@@ -390,6 +397,26 @@ impl Store {
             self.ledger = None;
         }
         result
+    }
+
+    /// The part file has had its full length since [`Self::prepare`]. If it is shorter, somebody has
+    /// cut it, and later writes put a hole where bytes were; once the last byte is written nothing
+    /// would tell.
+    fn check_length(&mut self) -> Result<(), Failure> {
+        let Some(total) = self.ledger.as_ref().and_then(Ledger::total) else { return Ok(()) };
+        match rustix::io::retry_on_intr(|| rustix::fs::fstat(&self.part)) {
+            Ok(stat) if stat.st_size.unsigned_abs() < total => Err(self.cut_short()),
+            // What cannot be asked for is no reason to give up.
+            _ => Ok(()),
+        }
+    }
+
+    fn cut_short(&mut self) -> Failure {
+        side::discard_journal(&self.place);
+        self.journal = None;
+        self.ledger = None;
+        let why = "somebody cut the file short while it was written";
+        store_failure_words(StoreOp::Write, &self.place.part(), why)
     }
 
     /// The kernel reports a failed write-back once, and drops the pages: nothing in the part file

@@ -34,8 +34,8 @@ impl Watch {
         self.since += pause;
     }
 
-    /// Whether the peer has stalled as of `now`. It has not when that is noticed so late that it was
-    /// this process that stood still: then it gets a second chance.
+    /// Whether the peer has stalled as of `now`. It has not when that is noticed so late that it
+    /// was this process that stood still: then it gets a second chance.
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         let deadline = self.deadline();
         match excuse(deadline, now) {
@@ -53,8 +53,8 @@ impl Watch {
 }
 
 /// A later deadline in place of one that passed long before anybody could look: then it was this
-/// process that stood still (SIGSTOP, a frozen container, a machine that is out of breath), and what
-/// the peer did meanwhile is not known yet.
+/// process that stood still (SIGSTOP, a frozen container, a machine that is out of breath), and
+/// what the peer did meanwhile is not known yet.
 pub(crate) fn excuse(deadline: Instant, now: Instant) -> Option<Instant> {
     (now.saturating_duration_since(deadline) > LATE).then(|| now + GRACE)
 }

@@ -135,6 +135,12 @@ impl Ledger {
         out
     }
 
+    /// The complete length in bytes, if it is known.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.header.total
+    }
+
     /// The length in octets of what was yielded so far: the journal's, if all of it was appended.
     #[must_use]
     pub fn length(&self) -> usize {

@@ -1,10 +1,11 @@
 //! Other places for the same object: spans go to all of them, and the faster take more.
 //!
-//! A mirror is tried with a request for a span of its own, once the object is known. Its answer must
-//! be a part of an object of the same length and, unless a digest will tell, of the same validator;
-//! otherwise it is dropped with a warning, and costs nothing but that. From then on every connection,
-//! wherever it leads, takes the next span from the one queue when it is free, so that a place gets
-//! work as fast as it delivers. When the first place fails for good, a mirror takes its part.
+//! A mirror is tried with a request for a span of its own, once the object is known. Its answer
+//! must be a part of an object of the same length and, unless a digest will tell, of the same
+//! validator; otherwise it is dropped with a warning, and costs nothing but that. From then on
+//! every connection, wherever it leads, takes the next span from the one queue when it is free,
+//! so that a place gets work as fast as it delivers. When the first place fails for good, a
+//! mirror takes its part.
 
 use url::Url;
 

@@ -20,7 +20,7 @@
 //!                               ▲                                                   │ every byte
 //!                               │ changed, and starting over is allowed             ▼
 //!                             (any)                                            Publishing
-//!                               │ first failure that nothing mends                  │ Published(Ok)
+//!                               │ first failure that nothing mends                  │ published
 //!                               ▼                                                   ▼
 //!                            Failing ──── all attempts ended: Abandon ───────────▶ Over
 //! ```
@@ -261,6 +261,11 @@ impl Transfer {
             Event::Stop(failure) => self.on_stop(failure),
         }
         self.pump();
+        // A time that this event has overtaken is not ahead any more, so nobody would wake for it.
+        let times = [self.deadline(), self.crowd.next_timeout(), self.ramp.next_timeout()];
+        if times.into_iter().flatten().any(|time| time <= self.now) {
+            self.handle_timeout(self.now);
+        }
     }
 
     /// The next thing to do, in order. `None` says to wait for an event or the timeout.
@@ -271,18 +276,18 @@ impl Transfer {
     /// When [`Self::handle_timeout`] must be called at the latest, on the clock of `now`.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
+        let later = |time: &Duration| *time > self.now;
         let asking = matches!(self.stage, Stage::Asking | Stage::Moving);
         let own = if asking {
-            let hold = self.hold.as_ref().map(|hold| hold.until).filter(|until| *until > self.now);
+            let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
             let due = self.work.next_due(self.now);
-            let crowd = self.crowd.next_timeout();
-            let ramp = self.ramp.next_timeout();
+            let crowd = self.crowd.next_timeout().filter(later);
+            let ramp = self.ramp.next_timeout().filter(later);
             [hold, due, crowd, ramp, self.next_laggard()].into_iter().flatten().min()
         } else {
             None
         };
-        // A time that an event has overtaken is still to be handled, or it never would be.
-        [own, self.deadline()].into_iter().flatten().min()
+        [own, self.deadline().filter(later)].into_iter().flatten().min()
     }
 
     /// The time is `now`: whatever was waiting for it happens.
@@ -349,13 +354,6 @@ impl Transfer {
             return None;
         }
         Some(self.trouble.clone().map_or(Ok(()), Err))
-    }
-
-    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
-    /// slowest of what runs still.
-    #[must_use]
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
     }
 
     /// The origin that it talks to now.

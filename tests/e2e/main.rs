@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stderr, reason = "a test says on stderr why it was left out")]
 
+#[expect(dead_code, unused_imports, reason = "written for the other end-to-end tests too")]
 #[path = "../support/mod.rs"]
 mod support;
 

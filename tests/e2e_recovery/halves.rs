@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::{KIB, MIB, support::*};
+use crate::{
+    KIB, MIB,
+    support::{request::Request, *},
+};
 
 pub(crate) const SIZE: usize = 8 * MIB;
 pub(crate) const PART: &str = ".object.bin.uget-part";

@@ -8,9 +8,12 @@
 mod support;
 
 mod again;
+mod beneath;
+mod changes;
 mod halves;
 mod kills;
 mod moments;
+mod power;
 mod side_files;
 mod syscalls;
 

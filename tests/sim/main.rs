@@ -42,7 +42,8 @@ fn simulate(faults: bool, name: &str) {
     for seed in 0..number("UGET_SIM_COUNT").unwrap_or(10_000) {
         if let Err(violation) = run(seed, faults, false) {
             panic!(
-                "seed {seed}: {violation}\nagain: UGET_SIM_SEED={seed} cargo test --test sim {name} -- --nocapture"
+                "seed {seed}: {violation}\nagain: UGET_SIM_SEED={seed} \
+                 cargo test --test sim {name} -- --nocapture"
             );
         }
     }

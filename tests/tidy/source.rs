@@ -73,6 +73,11 @@ impl Source {
         self.tokens.iter().any(|t| t.text == word)
     }
 
+    /// Has a module of this name, which goes before a crate's.
+    pub(crate) fn declares(&self, module: &str) -> bool {
+        self.tokens.windows(2).any(|pair| pair[0].text == "mod" && pair[1].text == module)
+    }
+
     /// All paths with at least two parts.
     pub(crate) fn paths(&self) -> Vec<PathUse> {
         let mut paths = Vec::new();

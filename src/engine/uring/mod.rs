@@ -74,10 +74,20 @@ impl Uring {
     }
 }
 
+/// Makes a call again for as long as a signal interrupts it.
+fn uninterrupted<T>(mut call: impl FnMut() -> std_io::Result<T>) -> std_io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == std_io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 /// Asks the kernel for a ring and for the operations that the workers need, before anything is
 /// built on them: tokio-uring leaks a runtime when its ring is refused.
 fn probe() -> std_io::Result<()> {
-    let mut ring = IoUring::new(8)?;
+    let mut ring = uninterrupted(|| IoUring::new(8))?;
     // Where io_uring_enter is refused, operations would wait for ever.
     let nop = opcode::Nop::new().build();
     complete(&mut ring, &nop)?;
@@ -107,7 +117,7 @@ fn complete(ring: &mut IoUring, operation: &squeue::Entry) -> std_io::Result<i32
     // SAFETY: the operation refers to no memory.
     let pushed = unsafe { ring.submission().push(operation) };
     pushed.map_err(std_io::Error::other)?;
-    ring.submit_and_wait(1)?;
+    uninterrupted(|| ring.submit_and_wait(1))?;
     let entry = ring.completion().next();
     entry.map(|entry| entry.result()).ok_or_else(|| std_io::Error::other("the ring is mute"))
 }

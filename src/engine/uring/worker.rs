@@ -9,6 +9,7 @@ use tokio_uring::buf::fixed::FixedBufPool;
 use super::{
     super::{Opening, link::Link},
     io::{Buffer, Ring},
+    uninterrupted,
 };
 
 /// What the connections of a worker share.
@@ -37,7 +38,7 @@ impl Shared {
         {
             return Ok(Rc::clone(ring));
         }
-        let ring = Rc::new(tokio_uring::fs::File::from_std(file.try_clone()?));
+        let ring = Rc::new(tokio_uring::fs::File::from_std(uninterrupted(|| file.try_clone())?));
         *known = Some((Arc::clone(file), Rc::clone(&ring)));
         Ok(ring)
     }
@@ -53,7 +54,7 @@ pub(super) fn run(
 ) {
     let mut builder = tokio_uring::builder();
     builder.entries(ENTRIES);
-    let runtime = match tokio_uring::Runtime::new(&builder) {
+    let runtime = match uninterrupted(|| tokio_uring::Runtime::new(&builder)) {
         Ok(runtime) => runtime,
         Err(error) => return drop(ready.send(Err(error))),
     };
