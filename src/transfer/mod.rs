@@ -356,13 +356,6 @@ impl Transfer {
         Some(self.trouble.clone().map_or(Ok(()), Err))
     }
 
-    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
-    /// slowest of what runs still.
-    #[must_use]
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
-    }
-
     /// The origin that it talks to now.
     #[must_use]
     pub fn origin(&self) -> Option<Origin> {
