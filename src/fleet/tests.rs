@@ -58,14 +58,20 @@ fn an_idle_connection_passes_to_the_next_transfer() {
     let first = fleet.add(transfer("a"));
     let second = fleet.add(transfer("b"));
     let open = commands(&mut fleet);
-    // The second one is told of its share only after it asked; it is served when there is room.
-    assert!(matches!(open[0], (0, Command::Open { conn: Conn(0), .. })), "{open:?}");
+    assert!(matches!(open[..], [(0, Command::Open { conn: Conn(0), .. })]), "{open:?}");
     fleet.handle_conn(Duration::ZERO, Conn(0), opened());
     commands(&mut fleet);
     let last = fetch(&mut fleet, first, 0, 0);
-    assert!(last.iter().all(|(_, command)| !matches!(command, Command::Close { .. })), "{last:?}");
+    assert!(matches!(last[..], [(0, Command::Publish { .. })]), "not closed: {last:?}");
     assert_eq!(fleet.transfer(first).outcome(), Some(Ok(())));
-    let _ = second;
+    let next = commands(&mut fleet);
+    assert!(
+        matches!(next[..], [(1, Command::Request { conn: Conn(0), attempt: Attempt(1), .. })]),
+        "{next:?}"
+    );
+    fetch(&mut fleet, second, 0, 1);
+    let close = commands(&mut fleet);
+    assert!(fleet.is_done(), "{close:?}");
 }
 
 #[test]
