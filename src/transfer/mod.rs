@@ -248,7 +248,6 @@ impl Transfer {
             policy,
         };
         transfer.first_question();
-        transfer.pump();
         transfer
     }
 
@@ -270,6 +269,10 @@ impl Transfer {
 
     /// The next thing to do, in order. `None` says to wait for an event or the timeout.
     pub fn poll(&mut self) -> Option<Command> {
+        // The first command of all waits until here: by now its allowance is known.
+        if self.next_conn == 0 {
+            self.pump();
+        }
         self.commands.pop_front()
     }
 
