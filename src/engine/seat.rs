@@ -183,7 +183,7 @@ impl Seat {
         self.held = opened.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
         self.notes.extend(opened.fresh.map(|why| format!("starting from nothing: {why}")));
         self.output = Some(Output::File(Box::new(opened.store)));
-        Ok(opened.held.map(Found::Part).or(opened.finished.map(Found::File)))
+        Ok(opened.held.map(Found::Part).or_else(|| opened.finished.map(Found::File)))
     }
 
     /// Bytes are in the file: counts, records and hashes them.
