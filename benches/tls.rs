@@ -12,7 +12,7 @@ fn records(c: &mut Criterion) {
     for size in [64 << 10, 256 << 10, 1 << 20] {
         group.throughput(Throughput::Bytes(size as u64));
         let plain = vec![7; size];
-        let connection = std::cell::RefCell::new(Receive::new());
+        let connection = std::cell::RefCell::new(Receive::connected());
         group.bench_function(format!("{} KiB at a time", size >> 10), |b| {
             b.iter_batched_ref(
                 || connection.borrow_mut().seal(&plain),

@@ -1,5 +1,5 @@
 //! Both ends of a connection in memory, so that `benches/tls.rs` can measure the receive path alone.
-#![expect(clippy::unwrap_used, missing_docs, reason = "for a benchmark; not part of the API")]
+#![expect(clippy::unwrap_used, reason = "for a benchmark; not part of the API")]
 
 use std::{io::Write, sync::Arc};
 
@@ -19,7 +19,7 @@ pub struct Receive {
 
 impl Receive {
     /// Shakes hands.
-    pub fn new() -> Self {
+    pub fn connected() -> Self {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
