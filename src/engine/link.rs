@@ -193,6 +193,7 @@ impl<I: Io> Link<I> {
             waiting: None,
             paused: Duration::ZERO,
             quiet: false,
+            asked: now,
             watch: Watch::new(self.limits.stall, now),
         };
         let result = self.body(&mut flow).await;
@@ -339,7 +340,7 @@ impl<I: Io> Link<I> {
             }
         }
         if before == 0 && !self.intake.out().is_empty() {
-            flow.waiting = Some(Instant::now());
+            flow.waiting = Some(flow.asked);
         }
         Ok(())
     }
@@ -352,6 +353,7 @@ impl<I: Io> Link<I> {
         // What has come must not wait long for more; where nothing comes, nobody need look often.
         let active = !flow.quiet || !self.intake.out().is_empty();
         let patience = if active { FLUSH_AFTER } else { PATIENCE };
+        flow.asked = Instant::now();
         let received = self.receive(missing, active, patience).await;
         flow.quiet = matches!(received, Ok(None));
         match received {
@@ -473,7 +475,7 @@ const ROOM_MIN: usize = 16 * 1024;
 
 /// What waits in the buffer of a slow connection is written after this long, so that a kill loses
 /// next to nothing and progress is seen. A connection that is fast fills its buffer sooner.
-pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(15);
+pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(20);
 
 /// How long a receive waits for the first byte before somebody looks at the clock.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -22,7 +22,9 @@ pub(super) struct Flow {
     pub(super) written: u64,
     /// The end of what this connection may write.
     pub(super) claimed: u64,
-    /// Since when something waits to be written.
+    /// When the last receive began: what it brought is no older.
+    pub(super) asked: Instant,
+    /// Since when something waits to be written, or a little longer.
     pub(super) waiting: Option<Instant>,
     /// When the first byte was there, and how long our own disk took since.
     pub(super) paused: Duration,
