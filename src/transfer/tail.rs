@@ -105,8 +105,8 @@ const STRIDE: u64 = 1 << 20;
 /// How many times as long as the others a connection may take for it.
 const LAG: u32 = 8;
 
-/// The same when nothing is left to lease and another connection has nothing to do: what the laggard
-/// still owes comes sooner from there.
+/// The same when nothing is left to lease and another connection has nothing to do: what the
+/// laggard still owes comes sooner from there.
 const LAG_AT_THE_END: u32 = 3;
 
 /// Nobody is too slow before this.
