@@ -141,6 +141,7 @@ impl Transfer {
             blame: Blame::default(),
             sent: self.now,
             moved: self.now,
+            strode: self.now,
             shrink: Shrink::No,
         }
     }
@@ -405,6 +406,7 @@ impl Transfer {
             {
                 job.role = if ranged { Role::Part } else { Role::Stream };
                 job.moved = self.now;
+                job.strode = self.now;
                 self.facts.fetched = true;
                 self.commands.push_back(Command::Receive {
                     conn: *conn,

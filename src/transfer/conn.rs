@@ -60,6 +60,8 @@ pub(super) struct Job {
     pub(super) sent: Duration,
     /// When bytes were written last, or it was sent.
     pub(super) moved: Duration,
+    /// When it had last gone another stride ([`super::tail`]), or began.
+    pub(super) strode: Duration,
     /// Whether its span can be, or is being, shortened.
     pub(super) shrink: Shrink,
 }

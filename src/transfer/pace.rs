@@ -24,7 +24,8 @@ impl Pace {
             self.round_trip[0] = Some(first);
         }
         let nanos = flowing.as_nanos();
-        if bytes == 0 || nanos == 0 {
+        // What came in one gulp says nothing of the rate.
+        if bytes < GULP || nanos == 0 {
             return;
         }
         let now = u128::from(bytes).saturating_mul(1_000_000_000) / nanos;
@@ -67,6 +68,9 @@ impl Pace {
         Self { round_trip: self.round_trip.map(add), ..self.clone() }
     }
 }
+
+/// Less than this arrives with the first segments.
+const GULP: u64 = 64 << 10;
 
 /// How late a process may run on a machine that has much to do.
 const BUSY: Duration = Duration::from_millis(1);

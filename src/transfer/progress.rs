@@ -6,6 +6,7 @@ use super::{
     Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END, Transfer,
     conn::{Job, Role, State},
     recover::Lost,
+    tail,
 };
 
 impl Transfer {
@@ -52,8 +53,13 @@ impl Transfer {
         if !inside || !matches!(job.role, Role::Part | Role::Stream) {
             return self.fail(Failure::Internal("bytes were written outside of a lease"), None, 0);
         }
+        let strides = |job: &Job| job.brought() / tail::STRIDE;
+        let before = strides(job);
         job.at = range.end;
         job.moved = self.now;
+        if strides(job) > before {
+            job.strode = self.now;
+        }
         let mirror = job.mirror;
         self.work.wrote(range.clone());
         if let Some(index) = mirror {

@@ -1,7 +1,7 @@
 //! Finds the connections that lag so far behind the others that another one had better take over.
 //!
-//! A worker tells of every MiB, so a connection that has told nothing for several times as long as
-//! the others need for one is slow, whatever it says in the end. It is closed: what it received is
+//! A connection that needs several times as long for a MiB as the others do, or that has brought a
+//! fraction of what they would have, is slow. It is closed: what it received is
 //! written first and counts, the rest goes back to the queue, and a new connection, to another
 //! address if there is one, takes its place. Nothing is fetched twice.
 
@@ -46,11 +46,21 @@ impl Transfer {
         let trip = self.links.values().filter_map(|link| link.pace.round_trip()).max();
         let trips = trip.unwrap_or_default().saturating_mul(4).saturating_add(LEAST);
         self.parts().filter_map(move |(conn, job)| {
-            let next = job.owes().min(STRIDE);
-            let time = nanos(next, typical?).saturating_mul(lag);
-            let patience = time.saturating_add(trips);
+            let typical = typical?;
+            let time = |bytes| nanos(bytes, typical);
+            // Too long for the next stride, or too little for the time so far.
+            let stride = STRIDE.min(job.owes().saturating_add(job.brought() % STRIDE));
+            let stride = time(stride).saturating_mul(lag).saturating_add(trips);
+            let on_average = time(job.brought())
+                .saturating_mul(lag)
+                .max(time(STRIDE / 2).max(ENOUGH_TO_TELL))
+                .saturating_add(trips);
+            let mut due = job.strode.saturating_add(stride);
+            if job.brought() > 0 {
+                due = due.min(job.sent.saturating_add(on_average));
+            }
             // The others must have gone on meanwhile, or it is the path that stands still.
-            let half = job.moved.saturating_add(patience / 2);
+            let half = due.saturating_sub(due.saturating_sub(job.sent.max(job.strode)) / 2);
             let others = self.links.iter().filter(|(other, _)| **other != conn);
             let (mut all, mut alive) = (0, 0);
             for (_, other) in others {
@@ -59,7 +69,7 @@ impl Transfer {
                 alive += usize::from(other.is_idle() || moved);
             }
             let lively = all >= 2 && 2 * alive > all;
-            lively.then(|| (conn, job.moved.saturating_add(patience)))
+            lively.then_some((conn, due))
         })
     }
 
@@ -99,8 +109,8 @@ fn nanos(bytes: u64, rate: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// How far a worker goes between two signs of life.
-const STRIDE: u64 = 1 << 20;
+/// By how much progress is measured; a worker tells of it at least as often.
+pub(super) const STRIDE: u64 = 1 << 20;
 
 /// How many times as long as the others a connection may take for it.
 const LAG: u32 = 8;
@@ -111,3 +121,6 @@ const LAG_AT_THE_END: u32 = 4;
 
 /// Nobody is too slow before this.
 const LEAST: Duration = Duration::from_millis(200);
+
+/// No average is believed before this, nor before the others bring half a stride.
+const ENOUGH_TO_TELL: Duration = Duration::from_millis(500);
