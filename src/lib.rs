@@ -45,6 +45,9 @@ mod report;
 mod sink;
 mod wire;
 
+#[doc(hidden)]
+pub use wire::bench;
+
 pub use download::{Canceller, Download};
 pub use engine::resolve::split_zone;
 pub use error::{Error, ErrorKind};

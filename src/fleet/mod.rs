@@ -377,3 +377,6 @@ impl Wire {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

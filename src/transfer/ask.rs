@@ -78,7 +78,15 @@ impl Transfer {
             let conn = *conn;
             self.put_question(conn);
         } else if !here.any(|(_, link)| matches!(link.state, State::Opening)) {
-            self.open(self.chain.current().clone(), None);
+            let alive =
+                |transfer: &Self| transfer.links.values().filter(|link| !link.is_closing()).count();
+            if alive(self) >= self.allowance {
+                self.close_idle(|_| false);
+            }
+            // Else one that is busy makes room when it is done.
+            if alive(self) < self.allowance {
+                self.open(self.chain.current().clone(), None);
+            }
         }
     }
 

@@ -248,7 +248,6 @@ impl Transfer {
             policy,
         };
         transfer.first_question();
-        transfer.pump();
         transfer
     }
 
@@ -270,6 +269,10 @@ impl Transfer {
 
     /// The next thing to do, in order. `None` says to wait for an event or the timeout.
     pub fn poll(&mut self) -> Option<Command> {
+        // The first command of all waits until here: by now its allowance is known.
+        if self.next_conn == 0 {
+            self.pump();
+        }
         self.commands.pop_front()
     }
 
@@ -354,13 +357,6 @@ impl Transfer {
             return None;
         }
         Some(self.trouble.clone().map_or(Ok(()), Err))
-    }
-
-    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
-    /// slowest of what runs still.
-    #[must_use]
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
     }
 
     /// The origin that it talks to now.

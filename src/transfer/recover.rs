@@ -67,6 +67,13 @@ impl Lost {
 }
 
 impl Transfer {
+    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
+    /// slowest of what runs still.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
     /// Decides what follows from a failed attempt. What it did not bring is free again already.
     pub(super) fn lost(&mut self, lost: Lost) {
         if matches!(self.stage, Stage::Draining | Stage::Failing | Stage::Over) {

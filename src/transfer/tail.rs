@@ -51,13 +51,14 @@ impl Transfer {
             let patience = time.saturating_add(trips);
             // The others must have gone on meanwhile, or it is the path that stands still.
             let half = job.moved.saturating_add(patience / 2);
-            let others = self.parts().filter(|(other, _)| *other != conn);
-            let (mut busy, mut alive) = (0, 0);
+            let others = self.links.iter().filter(|(other, _)| **other != conn);
+            let (mut all, mut alive) = (0, 0);
             for (_, other) in others {
-                busy += 1;
-                alive += usize::from(other.moved >= half);
+                all += usize::from(other.is_idle() || other.is_busy());
+                let moved = other.job().is_some_and(|job| job.is_part() && job.moved >= half);
+                alive += usize::from(other.is_idle() || moved);
             }
-            let lively = busy >= 2 && 2 * alive > busy;
+            let lively = all >= 2 && 2 * alive > all;
             lively.then(|| (conn, job.moved.saturating_add(patience)))
         })
     }

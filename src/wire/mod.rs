@@ -7,6 +7,8 @@
 //! buffer.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod der;
 mod explain;

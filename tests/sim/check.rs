@@ -21,6 +21,8 @@ pub(crate) struct Witness {
     conns: BTreeMap<Conn, Seen>,
     parties: Vec<Party>,
     step: u64,
+    /// Connections that may be open at once.
+    most: usize,
     failures: Vec<(u64, Duration, Option<TransferId>, Failure)>,
     ended: Duration,
 }
@@ -54,13 +56,13 @@ struct Party {
 }
 
 impl Witness {
-    pub(crate) fn new(count: usize) -> Self {
-        Self { parties: (0..count).map(|_| Party::default()).collect(), ..Self::default() }
+    pub(crate) fn new(count: usize, most: usize) -> Self {
+        Self { parties: (0..count).map(|_| Party::default()).collect(), most, ..Self::default() }
     }
 
     /// A new process.
     pub(crate) fn restart(&mut self, held: &[Option<Held>]) {
-        *self = Self::new(held.len());
+        *self = Self::new(held.len(), self.most);
         for (party, held) in self.parties.iter_mut().zip(held) {
             if let Some(held) = held {
                 party.done = held.done.clone();
@@ -81,6 +83,11 @@ impl Witness {
             Command::Open { conn, .. } => {
                 party.last_request = step;
                 party.opens += 1;
+                let closing = |seen: &&Seen| matches!(seen.state, SeenState::Closing(_));
+                let open = self.conns.len() - self.conns.values().filter(closing).count();
+                if open >= self.most {
+                    return Err(format!("{open} connections are open, and one more is wanted"));
+                }
                 let span = 0..0;
                 let seen = Seen { owner: id, state: SeenState::Opening, span };
                 if self.conns.insert(*conn, seen).is_some() {

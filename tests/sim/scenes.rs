@@ -135,3 +135,22 @@ fn a_mirror_stands_in_for_a_place_that_is_gone() {
     let (_, view) = play_at(vec![dead, second], site, sixteen());
     assert_eq!(view.final_url.host_str(), Some("h1.test"));
 }
+
+#[test]
+fn the_last_span_is_not_left_to_a_lame_connection() {
+    // Four spans for four connections, and the last of them goes to the lame one. The shorter ones
+    // cannot be split: the worker claims all of them at once.
+    for part in [1 << 20, 8 << 20] {
+        let policy = || Policy {
+            connections: Connections::Exactly(4),
+            part_size: Some(part),
+            first_part: part,
+            ..site::plain()
+        };
+        let (healthy, _) = play(host(), 4 * part, policy());
+        let lame = Host { lame: Some((4, 100)), ..host() };
+        let (time, _) = play(lame, 4 * part, policy());
+        let late = time - healthy;
+        assert!(late < Duration::from_secs(1), "{part}: {time:?} instead of {healthy:?}");
+    }
+}

@@ -90,7 +90,7 @@ impl World {
             members: policies.into_iter().map(member).collect(),
             socks: BTreeMap::new(),
             fleet: Fleet::new(limits),
-            witness: Witness::new(count),
+            witness: Witness::new(count, limits.total),
             cross: Duration::from_micros(rng.magnitude(8)),
             skipped_closed: 0,
             even: false,
@@ -120,7 +120,7 @@ impl World {
         world.limits = Limits { total: 64, per_host: 64 };
         world.cross = Duration::from_micros(20);
         world.even = true;
-        world.witness = Witness::new(1);
+        world.witness = Witness::new(1, 64);
         world.start(vec![None]);
         world
     }
