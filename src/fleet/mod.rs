@@ -331,6 +331,14 @@ impl Fleet {
             .map(|member| running(member).then(|| member.transfer.origin()))
             .collect();
         let count = origins.iter().flatten().count();
+        // Whoever has more than its share now gives it back when it is done with it; until then
+        // the others wait.
+        let held = |member: &Member| {
+            let open = member.conns.values().filter_map(|conn| self.conns.get(conn));
+            open.filter(|wire| !wire.closing).count()
+        };
+        let held: Vec<usize> = self.members.iter().map(held).collect();
+        let mut free = self.limits.total.saturating_sub(held.iter().sum());
         let mut total = self.limits.total;
         let mut waiting = count;
         for (index, origin) in origins.iter().enumerate() {
@@ -340,8 +348,11 @@ impl Fleet {
             let share = total.div_ceil(waiting.max(1)).min(host).min(total);
             total -= share;
             waiting -= 1;
+            let has = held.get(index).copied().unwrap_or_default();
+            let more = share.saturating_sub(has).min(free);
+            free -= more;
             if let Some(member) = self.members.get_mut(index) {
-                member.transfer.set_allowance(share);
+                member.transfer.set_allowance(share.min(has + more));
             }
         }
     }

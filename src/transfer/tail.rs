@@ -105,9 +105,9 @@ const STRIDE: u64 = 1 << 20;
 /// How many times as long as the others a connection may take for it.
 const LAG: u32 = 8;
 
-/// The same when nothing is left to lease and another connection has nothing to do: what the laggard
-/// still owes comes sooner from there.
-const LAG_AT_THE_END: u32 = 3;
+/// The same when nothing is left to lease and another connection has nothing to do: what the
+/// laggard still owes comes sooner from there.
+const LAG_AT_THE_END: u32 = 4;
 
 /// Nobody is too slow before this.
 const LEAST: Duration = Duration::from_millis(200);

@@ -330,8 +330,10 @@ impl Witness {
         if view.retries != 0 {
             return Err(format!("{} retries without a fault", view.retries));
         }
-        // A mirror may be so much slower that its connections are taken away.
-        if party.aborts != 0 && site.mirrors.is_empty() {
+        // A mirror may be so much slower that its connections are taken away, and one of those that
+        // share a narrow path may look so when the others are done.
+        let even = hosts.iter().all(|host| host.capped.is_none()) && site.mirrors.is_empty();
+        if party.aborts != 0 && even {
             return Err(format!("{} aborts without a fault", party.aborts));
         }
         let mirrors = site.mirrors.iter().map(|(host, _)| host);

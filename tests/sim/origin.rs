@@ -11,7 +11,7 @@ use uget::http::{
 use crate::{
     file::Source,
     rng::Rng,
-    site::{End, Host, IfRange, Place, Ranges, Refusal, Site, Stock, Version},
+    site::{End, Host, IfRange, OTHER, Place, Ranges, Refusal, Site, Stock, Version},
 };
 
 /// What a server does with a request.
@@ -311,7 +311,10 @@ impl Server<'_> {
             false => (length, Then::Clean),
         };
         let think = Duration::from_micros(self.rng.magnitude(14));
-        let version = self.site.current;
+        let version = match self.place {
+            Place::Mirror(index) if self.site.mirrors[index].1 == Stock::Other => OTHER,
+            _ => self.site.current,
+        };
         Reaction::Reply(Box::new(Reply { answer, think, version, offset, length, then }))
     }
 }

@@ -118,6 +118,7 @@ fn a_mirror_brings_its_share_and_a_dead_one_costs_nothing() {
         (Stock::Same, dead),
         (Stock::Gone, capped("h1.test")),
         (Stock::Shorter, capped("h1.test")),
+        (Stock::Other, capped("h1.test")),
         (Stock::OtherTag, capped("h1.test")),
     ] {
         let (time, view) = with(stock, second);

@@ -94,8 +94,13 @@ pub(crate) enum Stock {
     Same,
     OtherTag,
     Shorter,
+    /// Something else of the same length.
+    Other,
     Gone,
 }
+
+/// The version of what a mirror has instead of the object.
+pub(crate) const OTHER: u32 = 7;
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +145,11 @@ impl Site {
             Place::Mirror(index) => match self.mirrors[index].1 {
                 Stock::Same | Stock::Gone => version,
                 Stock::OtherTag => Version { etag: Some("\"other\"".to_owned()), ..version },
+                Stock::Other => Version {
+                    etag: Some("\"else\"".to_owned()),
+                    modified: version.modified.map(|age| age + 50),
+                    ..version
+                },
                 Stock::Shorter => Version { length: version.length / 2, ..version },
             },
         }
@@ -147,7 +157,7 @@ impl Site {
 
     /// Whether bytes of two versions can come to lie in one file without anybody noticing.
     pub(crate) fn is_splice_visible(&self, pin: Pin) -> bool {
-        pin != Pin::None || self.versions.len() == 1
+        pin != Pin::None || self.versions.len() == 1 && self.mirrors.is_empty()
     }
 }
 
@@ -218,7 +228,15 @@ pub(crate) fn site(rng: &mut Rng, id: usize, faults: bool) -> Site {
         hops,
         versions,
         mirrors: if rng.one_in(4) {
-            let kinds = [Stock::Same, Stock::Same, Stock::OtherTag, Stock::Shorter, Stock::Gone];
+            let kinds = [
+                Stock::Same,
+                Stock::Same,
+                Stock::OtherTag,
+                Stock::Shorter,
+                // A digest lets it in, and finds it out at the end.
+                if faults { Stock::Other } else { Stock::Same },
+                Stock::Gone,
+            ];
             let count = rng.pick(1..4);
             (0..count).map(|_| (rng.pick(0..3) as usize, *rng.one_of(&kinds))).collect()
         } else {

@@ -14,7 +14,7 @@ use crate::{
     disk::{Crash, Disk},
     origin::{Reaction, Server},
     rng::Rng,
-    site::{self, Host, Place, Refusal, Site},
+    site::{self, Host, OTHER, Place, Refusal, Site},
     worker::{Sock, Step},
 };
 
@@ -470,6 +470,7 @@ fn whole(site: &Site, member: &Member) -> Result<(), String> {
     let total = member.disk.part.written();
     match member.disk.part.version() {
         None if total == 0 && site.versions.iter().any(|version| version.length == 0) => Ok(()),
+        Some(OTHER) if site.versions.iter().any(|version| version.length == total) => Ok(()),
         Some(version) if site.versions[version as usize].length == total => Ok(()),
         // Where the first place never answered, a mirror's word is all there is.
         Some(version) if site.is_mirrored_at(site.versions[version as usize].length, total) => {
