@@ -99,18 +99,24 @@ e2e_test!(the_directory_is_renamed, |t| {
 });
 
 e2e_test!(two_processes_on_one_name, |t| {
-    let origin = slow();
+    let origin = Origin::of(&object()).mode(Mode::Rate(RATE / 4)).start();
     let first = middle(t, &origin, &[]);
-    let before = origin.log().count();
-    let second = t.uget(ARGS).arg(origin.url()).run();
+    let other = Origin::of(&object()).start();
+    let second = t.uget(ARGS).arg(other.url()).run();
     second.fails(23).says("another");
-    second.check(
-        !origin.log().requests()[before..]
-            .iter()
-            .any(|one| one.on_connection == 0 && one.number == 0),
-        "it should fail before it asks",
-    );
+    second.check(other.log().count() == 0, "it should fail before it asks");
     let output = first.wait();
+    t.delivers(&output, "object.bin", &object());
+});
+
+e2e_test!(a_lock_that_outlives_its_process_for_a_moment, |t| {
+    let part = fs::File::create(t.path(PART)).unwrap();
+    rustix::fs::flock(&part, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let origin = Origin::of(&object()).start();
+    let running = t.uget(ARGS).arg(origin.url()).start();
+    thread::sleep(Duration::from_millis(100));
+    drop(part);
+    let output = running.wait();
     t.delivers(&output, "object.bin", &object());
 });
 

@@ -5,13 +5,8 @@
 //! selection; `UGET_SWEEP=all` runs everything, in minutes.
 
 use std::{
-    fs,
-    os::unix::process::ExitStatusExt as _,
-    path::Path,
-    process::Command,
-    sync::Mutex,
-    thread,
-    time::{Duration, Instant},
+    fs, os::unix::process::ExitStatusExt as _, path::Path, process::Command, sync::Mutex, thread,
+    time::Duration,
 };
 
 use crate::{MIB, support::*};
@@ -23,6 +18,7 @@ struct Fault {
     answer: Answer,
     /// Which call of each thread.
     when: usize,
+    before: Before,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +80,20 @@ fn sweep(engine: Engine) {
     }
     let all = std::env::var_os("UGET_SWEEP").is_some_and(|value| value == "all");
     let only = std::env::var("UGET_SWEEP_CALL").ok();
-    let series: Vec<(&str, Answer)> = CALLS
+    let series: Vec<(&str, Answer, Before)> = CALLS
         .iter()
         .filter(|(call, _)| only.as_deref().is_none_or(|only| only == *call))
         .flat_map(|(call, errors)| {
             let chosen = |error: &&str| all || *error == errors[0] || *error == "EINTR";
             let errors = errors.iter().copied().filter(chosen).map(Answer::Error);
             errors.chain([Answer::Kill]).map(move |answer| (*call, answer))
+        })
+        .enumerate()
+        .flat_map(|(at, (call, answer))| {
+            let befores = [Before::Old, Before::Nothing, Before::Half];
+            // Each of them in turn, unless all are asked for.
+            let chosen = if all { &befores[..] } else { &befores[at % 3..][..1] };
+            chosen.iter().map(move |before| (call, answer, *before)).collect::<Vec<_>>()
         })
         .collect();
     let next = Mutex::new(series.into_iter());
@@ -99,9 +102,9 @@ fn sweep(engine: Engine) {
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while let Some((call, answer)) = { next.lock().unwrap().next() } {
+                while let Some((call, answer, before)) = { next.lock().unwrap().next() } {
                     for when in whens(all) {
-                        let fault = Fault { call, answer, when };
+                        let fault = Fault { call, answer, when, before };
                         let mut hit = false;
                         Test::run_on(engine, |t| match one(t, &origin, fault) {
                             Ok(was_hit) => hit = was_hit,
@@ -131,45 +134,82 @@ fn whens(all: bool) -> Box<dyn Iterator<Item = usize>> {
 
 const SIZE: usize = 2 * MIB;
 
+/// What lies there before the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// A file under the name.
+    Old,
+    /// Nothing, and the name is taken from the URL.
+    Nothing,
+    /// Half of it, from a run that failed.
+    Half,
+}
+
 fn object() -> Object {
     Object::random(700, SIZE)
 }
 
+/// An honest origin, but for those who ask to be cut.
 fn origin() -> Origin {
-    Origin::of(&object()).start()
+    Origin::of(&object())
+        .bend(|request, reply| {
+            let late =
+                request.range(SIZE as u64).is_some_and(|range| range.start > SIZE as u64 / 2);
+            if late && request.field("x-cut").is_some() {
+                reply.cut = Some((0, End::Rst));
+            }
+        })
+        .start()
 }
 
 /// One run with the fault, then one without. Whether the fault was met at all.
 fn one(t: &Test, origin: &Origin, fault: Fault) -> Result<bool, String> {
     let object = object();
-    t.write("object.bin", "old");
+    let sha256 = object.sha256();
+    let url = origin.url();
+    let mut args =
+        vec!["-q", "--engine", t.engine.name(), "-j4", "--chunk-size", "262144", "--retries", "2"];
+    args.extend(["--stall-timeout", "2", "--connect-timeout", "2", &url]);
+    match fault.before {
+        Before::Old => {
+            t.write("object.bin", "old");
+            args.extend(["-o", "object.bin", "--sha256", &sha256]);
+        }
+        Before::Nothing => args.extend(["--sha256", &sha256]),
+        Before::Half => {
+            let failing = ["--retries", "0", "--header", "X-Cut: please"];
+            t.bare(&args).args(failing).run().fails_with(&[18, 56]);
+        }
+    }
+    let before = fs::read(t.path("object.bin")).ok();
+    let (output, hit) = run_with(t, &args, fault)?;
+    let got = fs::read(t.path("object.bin")).ok();
+    let right = got.as_deref() == Some(object.bytes());
+    judge(t.engine, fault, &output, right, got == before).map_err(|why| {
+        format!("{why}; {:?} {:?} {:?}", output.status, output.stderr, output.took)
+    })?;
+    let output = t.bare(&args).run();
+    // Published, and killed before it could say so: without -o the name is taken now.
+    let said = right && fault.before != Before::Old && output.code() == Some(23);
+    let got = fs::read(t.path("object.bin")).unwrap_or_default();
+    if !(output.status.success() || said) || got != object.bytes() {
+        return Err(format!("the next run: {:?} {:?}", output.status, output.stderr));
+    }
+    let left = t.names();
+    if left != ["object.bin"] {
+        return Err(format!("the next run left {left:?}"));
+    }
+    Ok(hit)
+}
+
+/// Runs with the fault. What became of it, and whether the fault was met.
+fn run_with(t: &Test, args: &[&str], fault: Fault) -> Result<(Output, bool), String> {
     let strace = t.outside().join("strace");
     let what = match fault.answer {
         Answer::Error(error) => format!("error={error}"),
         Answer::Kill => "signal=SIGKILL".to_owned(),
     };
     let inject = format!("inject={}:{what}:when={}", fault.call, fault.when);
-    let sha256 = object.sha256();
-    let args = [
-        "-q",
-        "--engine",
-        t.engine.name(),
-        "-j4",
-        "--chunk-size",
-        "262144",
-        "-o",
-        "object.bin",
-        "--retries",
-        "2",
-        "--sha256",
-        &sha256,
-        "--stall-timeout",
-        "2",
-        "--connect-timeout",
-        "2",
-        &origin.url(),
-    ]
-    .map(str::to_owned);
     let home = t.outside().join("home");
     let part = format!("{}/.object.bin.uget-part", t.dir().display());
     let part = (fault.call == "mmap").then_some(part);
@@ -181,64 +221,50 @@ fn one(t: &Test, origin: &Origin, fault: Fault) -> Result<bool, String> {
         // The loader's own calls are nobody's business here.
         .args(part.iter().flat_map(|path| ["-P", path.as_str()]))
         .arg(env!("CARGO_BIN_EXE_uget"))
-        .args(&args)
+        .args(args)
         .defects()
         .limit(Duration::from_secs(20));
-    let started = Instant::now();
     let output = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| traced.run()))
         .map_err(|panic| panic.downcast::<String>().map_or_else(|_| String::new(), |s| *s))?;
-    let took = started.elapsed();
-    if output.stderr.contains("error while loading shared libraries") {
-        return Ok(true);
+    let met = output.status.signal() == Some(libc::SIGKILL) || was_hit(&strace);
+    Ok((output, met))
+}
+
+/// Whether a run with a fault did what it may.
+fn judge(
+    engine: Engine,
+    fault: Fault,
+    output: &Output,
+    right: bool,
+    untouched: bool,
+) -> Result<(), &'static str> {
+    if output.took > Duration::from_secs(15) {
+        return Err("it took long");
     }
-    let killed = output.status.signal() == Some(libc::SIGKILL);
-    let hit = killed || was_hit(&strace);
-    let got = fs::read(t.path("object.bin")).unwrap_or_default();
-    let right = got == object.bytes();
-    let facts = || format!("{:?} {:?} {took:?}", output.status, output.stderr);
     if output.status.success() {
-        if !right {
-            return Err(format!("success and a wrong file; {}", facts()));
-        }
-    } else if is_of_the_runtime(t.engine, fault) {
-        // One line, unless that was what could not be written; and no later than anything else.
-        if output.code() != Some(1) && output.code() != Some(23) {
-            return Err(format!("not the exit of a defect; {}", facts()));
-        }
-    } else if fault.answer == Answer::Error("EINTR") {
-        return Err(format!("an interrupted call is to be made again; {}", facts()));
-    } else if fault.answer != Answer::Kill {
-        if got != b"old" && !right {
-            return Err(format!("the old file was touched; {}", facts()));
-        }
-        if output.code().is_none() {
-            return Err(format!("it died of a signal; {}", facts()));
-        }
-        let mut lines = output.stderr.lines();
-        if output.stderr.contains("defect of uget") {
-            return Err(format!("a panic; {}", facts()));
-        }
-        let clear = lines.next().is_some_and(|line| line.starts_with("uget: "))
-            && lines.all(|line| line.trim_start().starts_with("hint:"));
-        if !clear {
-            return Err(format!("no clear line; {}", facts()));
-        }
-    } else if got != b"old" && !right {
-        return Err(format!("killed, and the file is wrong; {}", facts()));
+        return if right { Ok(()) } else { Err("success and a wrong file") };
     }
-    if took > Duration::from_secs(15) {
-        return Err(format!("it took long; {}", facts()));
+    if !right && !untouched {
+        return Err("the name does not hold what it held");
     }
-    let output = t.bare(&args).run();
-    let got = fs::read(t.path("object.bin")).unwrap_or_default();
-    if !output.status.success() || got != object.bytes() {
-        return Err(format!("the next run: {:?} {:?}", output.status, output.stderr));
+    if fault.answer == Answer::Kill || output.stderr.contains("loading shared libraries") {
+        return Ok(());
     }
-    let left = t.names();
-    if left != ["object.bin"] {
-        return Err(format!("the next run left {left:?}"));
+    if is_of_the_runtime(engine, fault) {
+        // One line, unless that was what could not be written.
+        let code = matches!(output.code(), Some(1 | 23));
+        return if code { Ok(()) } else { Err("not the exit of a defect") };
     }
-    Ok(hit)
+    if fault.answer == Answer::Error("EINTR") {
+        return Err("an interrupted call is to be made again");
+    }
+    if output.code().is_none() || output.stderr.contains("defect of uget") {
+        return Err("a signal or a panic");
+    }
+    let mut lines = output.stderr.lines();
+    let clear = lines.next().is_some_and(|line| line.starts_with("uget: "))
+        && lines.all(|line| line.trim_start().starts_with("hint:"));
+    if clear { Ok(()) } else { Err("no clear line") }
 }
 
 /// tokio wakes a ring's thread by a write(2) to an eventfd, and panics where that fails, which no

@@ -11,6 +11,8 @@ use std::{
     fs::File,
     io::Read,
     os::fd::{AsFd, OwnedFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -180,9 +182,17 @@ fn unlink(place: &Paths, name: &OsStr) -> Result<(), Errno> {
     }
 }
 
+/// Takes the lock. The lock of a process that was killed may outlive it for a moment: a ring that
+/// had the file in use is taken down behind its back (io_uring(7)).
 fn lock(file: impl AsFd, place: &Paths) -> Result<(), Failure> {
-    let locked =
-        retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive));
+    let try_lock =
+        || retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive));
+    let until = Instant::now() + LOCK_WAIT;
+    let mut locked = try_lock();
+    while locked == Err(Errno::WOULDBLOCK) && Instant::now() < until {
+        thread::sleep(LOCK_POLL);
+        locked = try_lock();
+    }
     match locked {
         Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => Err(store_failure_words(
@@ -205,6 +215,10 @@ fn is_ours(stat: &rustix::fs::Stat) -> bool {
 fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
+
+/// How long a lock may be somebody else's before it is taken for a living process's.
+const LOCK_WAIT: Duration = Duration::from_millis(300);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// Others may race for a name, but not for ever.
 const ATTEMPTS: usize = 16;
