@@ -33,7 +33,7 @@ const PURE: &[&str] = &["range", "http", "journal", "transfer", "fleet"];
 
 /// Crates of `wire`, which alone may name the first (and `origin`, which is the other side).
 const TLS: &[&str] =
-    &["rustls", "rustls_pki_types", "rustls_native_certs", "webpki", "webpki_roots"];
+    &["rustls", "rustls_pki_types", "rustls_native_certs", "webpki", "webpki_roots", "rcgen"];
 
 /// What rooms below the facade may not reach up to.
 const OUTER: &[&str] = &["download", "cli", "main"];

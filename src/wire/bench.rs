@@ -1,4 +1,4 @@
-//! Both ends of a connection in memory, so that `benches/tls.rs` can measure the receive path alone.
+//! Both ends of a connection in memory: `benches/tls.rs` measures the receive path alone.
 #![expect(clippy::unwrap_used, reason = "for a benchmark; not part of the API")]
 
 use std::{io::Write, sync::Arc};
