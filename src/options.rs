@@ -333,7 +333,7 @@ impl Default for Options {
         Self {
             target: Target::Directory(PathBuf::from(".")),
             remote_name: false,
-            connections: Connections::Auto { max: 8 },
+            connections: Connections::Auto { max: 16 },
             part_size: None,
             min_split: None,
             engine: EngineChoice::Auto,

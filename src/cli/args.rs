@@ -106,7 +106,7 @@ pub(crate) struct OutputArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Parallelism")]
 pub(crate) struct ParallelArgs {
-    /// Connections: 1 to 256, or auto (one per 16 MiB, at most 8); 1 is one plain GET
+    /// Connections: 1 to 256, or auto (one per 16 MiB, at most 16); 1 is one plain GET
     #[arg(
         short = 'j',
         long,

@@ -195,7 +195,7 @@ fn connections_are_clamped() {
     assert_eq!(of(64, "100"), (exactly(52), 1));
     assert_eq!(of(16, "8"), (exactly(4), 1));
     assert_eq!(of(3, "8"), (exactly(1), 1));
-    assert_eq!(of(1024, "auto"), (Connections::Auto { max: 8 }, 0));
+    assert_eq!(of(1024, "auto"), (Connections::Auto { max: 16 }, 0));
     assert_eq!(of(16, "auto"), (Connections::Auto { max: 4 }, 0));
     for text in ["0", "00", "-1", "+4", "", "4x", "1.5", "∞"] {
         assert_eq!(refused(&[&format!("-j{text}"), URL]).kind(), ErrorKind::Usage, "{text}");
@@ -309,7 +309,7 @@ fn variables_are_defaults() {
     assert_eq!(flags.connections, Connections::Exactly(4));
     assert_eq!((flags.engine, flags.retries), (EngineChoice::Uring, 0));
     let empty = in_environment(&[("UGET_CONNECTIONS", ""), ("UGET_ENGINE", "")], &[]);
-    assert_eq!(empty.connections, Connections::Auto { max: 8 });
+    assert_eq!(empty.connections, Connections::Auto { max: 16 });
     let error = with(&[("UGET_CONNECTIONS", "0")], 1024, &[URL]).unwrap_err();
     assert_eq!(
         error.to_string(),
