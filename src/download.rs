@@ -170,12 +170,12 @@ impl Means {
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
         let policy = Policy { finished, ..policy(url, options, streamed)? };
-        let wanted = match policy.connections {
-            Connections::Auto { max } => max,
-            Connections::Exactly(count) => count,
+        let (wanted, likely) = match policy.connections {
+            Connections::Auto { max } => (max, max.min(LIKELY)),
+            Connections::Exactly(count) => (count, count),
         };
         let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
-        let engine = engine(options.engine, wanted, limits, observer)?;
+        let engine = engine(options.engine, (wanted, likely), limits, observer)?;
         Ok(Self { policy, wanted, limits, engine })
     }
 }
@@ -264,15 +264,15 @@ fn write_size(connections: usize) -> usize {
 
 fn engine(
     choice: EngineChoice,
-    connections: usize,
+    (most, likely): (usize, usize),
     limits: Limits,
     observer: &mut dyn Observer,
 ) -> Result<Engine, Error> {
-    let (engine, notes) = Engine::detect(choice, connections, limits).map_err(|why| {
+    let (engine, note) = Engine::detect(choice, most, likely, limits).map_err(|why| {
         let error = Error::new(ErrorKind::Usage, why);
         error.with_hint("--engine auto falls back to threads")
     })?;
-    notes.into_iter().for_each(|note| observer.on(&Event::Note(note)));
+    note.into_iter().for_each(|note| observer.on(&Event::Note(note)));
     observer.on(&Event::Note(format!("engine: {}", engine.name())));
     Ok(engine)
 }
@@ -360,6 +360,8 @@ fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Durat
     }
 }
 
+/// How many connections `Auto` makes before it knows whether more help.
+const LIKELY: usize = 4;
 /// All buffers of a download together, in bytes.
 const BUFFERS: usize = 16 << 20;
 /// The least that a connection writes at a time.

@@ -163,27 +163,29 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// Sets up the engine that was chosen. With `Auto`, whatever the kernel says against io_uring
-    /// means threads, and the second value says what that was.
+    /// Sets up the engine that was chosen, for `most` connections of which `likely` are likely. With
+    /// `Auto`, whatever the kernel says against io_uring means threads, and the second value says
+    /// what that was.
     ///
     /// # Errors
     /// With `Uring`, why it cannot be used.
     pub(crate) fn detect(
         choice: EngineChoice,
-        connections: usize,
+        most: usize,
+        likely: usize,
         limits: Limits,
-    ) -> Result<(Self, Vec<String>), String> {
+    ) -> Result<(Self, Option<String>), String> {
         if choice == EngineChoice::Threads {
-            return Ok((Self::Threads(threads::Threads::new()), Vec::new()));
+            return Ok((Self::Threads(threads::Threads::new()), None));
         }
-        match uring::Uring::start(connections, limits) {
-            Ok((uring, notes)) => Ok((Self::Uring(uring), notes)),
+        match uring::Uring::start(most, likely, limits) {
+            Ok((uring, note)) => Ok((Self::Uring(uring), note)),
             Err(error) if choice == EngineChoice::Uring => {
                 Err(format!("io_uring cannot be used: {error}"))
             }
             Err(error) => Ok((
                 Self::Threads(threads::Threads::new()),
-                vec![format!("io_uring cannot be used ({error}), threads are")],
+                Some(format!("io_uring cannot be used ({error}), threads are")),
             )),
         }
     }

@@ -21,45 +21,50 @@ use super::{Limits, Opening, descriptors_left};
 /// The io_uring engine. Workers end when it is dropped and their connections are over.
 pub(crate) struct Uring {
     workers: Vec<UnboundedSender<Opening>>,
+    /// How many workers there may be; all but the first start when a connection needs them.
+    most: usize,
+    /// Registered buffers of each.
+    buffers: usize,
+    limits: Limits,
     next: usize,
 }
 
 impl Uring {
-    /// Starts one worker a core, but not more than `connections`. The second value says what is
-    /// less than it could be.
+    /// Starts the first of as many workers as there are cores, but not more than `most`
+    /// connections, of which `likely` are likely: so many get registered buffers. The second value
+    /// says what is less than it could be.
     ///
     /// # Errors
-    /// Whatever the system says while rings are set up: EPERM and ENOSYS (seccomp, sysctl, old
+    /// Whatever the system says while a ring is set up: EPERM and ENOSYS (seccomp, sysctl, old
     /// kernels), ENOMEM (RLIMIT_MEMLOCK), EMFILE and others.
-    pub(crate) fn start(connections: usize, limits: Limits) -> std_io::Result<(Self, Vec<String>)> {
+    pub(crate) fn start(
+        most: usize,
+        likely: usize,
+        limits: Limits,
+    ) -> std_io::Result<(Self, Option<String>)> {
         probe()?;
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let count = cores.min(connections).max(1);
-        let buffers = connections.div_ceil(count);
-        let mut notes = Vec::new();
-        let mut workers = Vec::with_capacity(count);
-        let mut threads = Vec::with_capacity(count);
-        for index in 0..count {
-            let (openings, inbox) = unbounded_channel();
-            let (ready, started) = bounded(1);
-            let thread = thread::Builder::new()
-                .name(format!("uget-ring-{index}"))
-                .spawn(move || worker::run(inbox, limits.buffer(), buffers, &ready))?;
-            threads.push(thread);
-            let gone = || Err(std_io::Error::other("the worker ended while it was set up"));
-            if let Some(note) = started.recv().unwrap_or_else(|_| gone())? {
-                notes.push(note);
-            }
-            workers.push(openings);
-        }
-        notes.dedup();
-        // A socket each, and the part file once for each ring.
-        if descriptors_left() < connections + count {
-            workers.clear();
-            threads.into_iter().for_each(|thread| drop(thread.join()));
+        let cores = thread::available_parallelism().map_or(1, usize::from).min(most).max(1);
+        // A socket each, the part file once for each ring, and what a ring needs itself.
+        if descriptors_left() < most + cores + cores * RING {
             return Err(std_io::Error::other("too few file descriptors (RLIMIT_NOFILE)"));
         }
-        Ok((Self { workers, next: 0 }, notes))
+        let buffers = likely.min(most).div_ceil(cores);
+        let mut uring = Self { workers: Vec::new(), most: cores, buffers, limits, next: 0 };
+        let note = uring.start_worker()?;
+        Ok((uring, note))
+    }
+
+    fn start_worker(&mut self) -> std_io::Result<Option<String>> {
+        let (openings, inbox) = unbounded_channel();
+        let (ready, started) = bounded(1);
+        let (buffer, buffers) = (self.limits.buffer(), self.buffers);
+        thread::Builder::new()
+            .name(format!("uget-ring-{}", self.workers.len()))
+            .spawn(move || worker::run(inbox, buffer, buffers, &ready))?;
+        let gone = |_| Err(std_io::Error::other("the worker ended while it was set up"));
+        let note = started.recv().unwrap_or_else(gone)?;
+        self.workers.push(openings);
+        Ok(note)
     }
 
     /// Hands a connection to the next worker.
@@ -67,12 +72,19 @@ impl Uring {
     /// # Errors
     /// The worker is gone.
     pub(crate) fn open(&mut self, opening: Opening) -> std_io::Result<()> {
+        if self.next >= self.workers.len() && self.workers.len() < self.most {
+            // One ring works; if there is no other, the connections share it.
+            self.most = self.start_worker().map_or(self.workers.len(), |_| self.most);
+        }
         let worker = self.next % self.workers.len().max(1);
         self.next = self.next.wrapping_add(1);
         let gone = || std_io::Error::other("a worker ended early");
         self.workers.get(worker).ok_or_else(gone)?.send(opening).map_err(|_| gone())
     }
 }
+
+/// Descriptors that a ring and the runtime on it take.
+const RING: usize = 4;
 
 /// Makes a call again for as long as a signal interrupts it.
 fn uninterrupted<T>(mut call: impl FnMut() -> std_io::Result<T>) -> std_io::Result<T> {
