@@ -18,8 +18,10 @@ e2e_test!(rt05_other_parts_are_asked_for_before_the_first_ends, |t| {
     let output = t.uget(["-j4", "--chunk-size", "524288", &origin.url()]).run();
     t.delivers(&output, "object.bin", &object);
     let exchanges = origin.log().exchanges();
-    let first = exchanges[0].finished.unwrap();
-    let early = exchanges.iter().filter(|one| one.request.at < first).count();
+    // It never ends if the others are done first, and somebody takes its rest over.
+    let first = exchanges[0].finished;
+    let early = exchanges.iter().filter(|one| first.is_none_or(|end| one.request.at < end));
+    let early = early.count();
     output.check(early > 8, &format!("{early} requests before the first part ended"));
     output.check(origin.log().peak_in_flight() <= 4, "more at once than connections");
 });
