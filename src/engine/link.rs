@@ -43,7 +43,8 @@ pub(crate) trait Io {
     async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()>;
 
     /// Receives into `room`. `Ok(Some(0))` is the end of the stream. `Ok(None)` says that nothing
-    /// came in about `patience`. With `fill`, it may wait for all of `room` as long.
+    /// came in about `patience`. With `fill`, it may wait as long for much to come, because all of
+    /// `room` is owed.
     async fn receive(
         &mut self,
         room: Range<usize>,

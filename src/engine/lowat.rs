@@ -6,8 +6,9 @@ use std::{
 };
 
 /// The low-water mark of one socket (SO_RCVLOWAT, socket(7)): a receive or a poll is woken when so
-/// many octets are there, or the end of the stream. Nothing is lost by it but the time until
-/// somebody looks without being woken, which both engines do a few times a second.
+/// many octets are there, or the end of the stream. Fewer that are the last would wake nobody, so
+/// the mark is never above what is still owed, and never combined with `MSG_WAITALL`, under which
+/// the kernel waits for the last octets with the old mark.
 #[derive(Debug)]
 pub(super) struct LowWater {
     now: usize,
@@ -44,4 +45,4 @@ fn set(socket: impl AsFd, octets: usize) -> io::Result<()> {
 }
 
 /// Enough to be worth waking up for.
-const MOST: usize = 256 * 1024;
+const MOST: usize = 512 * 1024;

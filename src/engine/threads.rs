@@ -109,10 +109,9 @@ impl Io for Blocking {
         patience: Duration,
     ) -> io::Result<Option<usize>> {
         let started = Instant::now();
-        let flags = if fill { RecvFlags::WAITALL } else { RecvFlags::empty() };
         self.low_water.set(&self.stream, if fill { room.len() } else { 1 });
         loop {
-            match recv(&self.stream, &mut self.buffer[room.clone()], flags) {
+            match recv(&self.stream, &mut self.buffer[room.clone()], RecvFlags::empty()) {
                 Ok((n, _)) => return Ok(Some(n)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if started.elapsed() < patience => {}

@@ -100,7 +100,7 @@ impl Io for Ring {
         let socket = socket(&self.stream);
         self.low_water.set(socket, if fill { room.len() } else { 1 });
         let buffer = taken(&mut self.buffer)?;
-        let (result, buffer) = receive(socket, buffer, room.clone(), fill, patience).await;
+        let (result, buffer) = receive(socket, buffer, room.clone(), patience).await;
         self.buffer = Some(buffer);
         match result {
             Err(error) if is_passing(&error) && fill => self.receive_now(room),

@@ -1,9 +1,7 @@
-//! Receiving on a ring: one operation that waits for all that was asked for, and its cancellation.
+//! Receiving on a ring, so that it can be stopped without losing the connection.
 //!
-//! tokio-uring has neither receive flags nor cancellation; both are submitted through its public
-//! [`UnsubmittedOneshot`]. With `MSG_WAITALL` the kernel arms its own poll again until the buffer
-//! is full, so that a MiB costs one completion instead of thirty; a cancelled receive completes
-//! with what it has (io_uring_prep_recv(3), io_uring_prep_cancel_fd(3)).
+//! tokio-uring cancels nothing; the receive and its cancellation are submitted through its public
+//! [`UnsubmittedOneshot`] (io_uring_prep_recv(3), io_uring_prep_cancel_fd(3)).
 
 use std::{
     io,
@@ -17,13 +15,11 @@ use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::io::Buffer;
 
-/// Receives into `room` of `buffer`, all of it with `fill`. After `patience` it is cancelled and
-/// yields what has come; `ECANCELED` if that is nothing.
+/// Receives into `room` of `buffer`. After `patience` it is cancelled: `ECANCELED`.
 pub(super) async fn receive(
     socket: BorrowedFd<'_>,
     mut buffer: Buffer,
     room: Range<usize>,
-    fill: bool,
     patience: Duration,
 ) -> (io::Result<usize>, Buffer) {
     let Some(bytes) = buffer.bytes().get_mut(room) else {
@@ -31,10 +27,9 @@ pub(super) async fn receive(
     };
     let fd = types::Fd(socket.as_raw_fd());
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let flags = if fill { libc::MSG_WAITALL } else { 0 };
     // The kernel writes into the buffer until the operation completes. The operation owns it until
     // then, wherever this future goes, and moving the owner does not move the bytes.
-    let operation = opcode::Recv::new(fd, bytes.as_mut_ptr(), len).flags(flags).build();
+    let operation = opcode::Recv::new(fd, bytes.as_mut_ptr(), len).build();
     let operation = UnsubmittedOneshot::new(buffer, Received, operation).submit();
     let mut operation = std::pin::pin!(operation);
     if let Ok(done) = tokio::time::timeout(patience, operation.as_mut()).await {
