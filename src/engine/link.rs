@@ -222,7 +222,12 @@ impl<I: Io> Link<I> {
             Idle::Quiet => Ok(()),
             // Under TLS these may be session tickets.
             Idle::Octets if self.session.is_some() => {
-                self.receive(None, false, PATIENCE).await.map_err(|_| Failure::Stale)?;
+                match self.receive(None, false, PATIENCE).await {
+                    Ok(_) => {}
+                    // Nothing was asked yet: this is the end of the handshake, and a refusal.
+                    Err(Trouble::Failure(failure)) if !self.served => return Err(failure),
+                    Err(_) => return Err(Failure::Stale),
+                }
                 if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
             }
             // On a connection that never served anything, early octets are not HTTP; on one that

@@ -163,9 +163,9 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// Sets up the engine that was chosen, for `most` connections of which `likely` are likely. With
-    /// `Auto`, whatever the kernel says against io_uring means threads, and the second value says
-    /// what that was.
+    /// Sets up the engine that was chosen, for `most` connections of which `likely` are likely.
+    /// With `Auto`, whatever the kernel says against io_uring means threads, and the second value
+    /// says what that was.
     ///
     /// # Errors
     /// With `Uring`, why it cannot be used.
