@@ -53,7 +53,8 @@ impl Halves {
     pub(crate) fn fail(&self, t: &Test) -> Output {
         let output = t.uget(ARGS).args(["--retries", "0"]).arg(self.origin.url()).run();
         output.fails_with(&[18, 56]);
-        assert!(self.origin.log().wait_closed());
+        // Only so that what is still under way is counted: a connection may outlive the wait.
+        self.origin.log().wait_closed();
         output
     }
 
@@ -71,7 +72,8 @@ impl Halves {
     }
 
     pub(crate) fn fetched_since(&self, before: u64) -> u64 {
-        assert!(self.origin.log().wait_closed());
+        // Only so that what is still under way is counted: a connection may outlive the wait.
+        self.origin.log().wait_closed();
         self.origin.log().sent() - before
     }
 
