@@ -24,7 +24,7 @@ use crate::{
     options::{Algorithm, Digest},
     range::RangeSet,
     sink::{self, Sink, hasher::Computed, name},
-    transfer::{Activity, Failure, Found, StoreEvent, StoreOp, View},
+    transfer::{Activity, Failure, Found, Route, StoreEvent, StoreOp, View},
 };
 
 /// What a transfer's user wants done with the bytes.
@@ -275,7 +275,8 @@ impl Seat {
             events.push(Event::Discovered {
                 final_url: http::redact(&view.final_url),
                 total: view.total,
-                resumed: view.resumed,
+                // What is kept as it is was not resumed.
+                resumed: if view.route == Route::UpToDate { 0 } else { view.resumed },
                 path: self.path.clone(),
                 connections: view.planned,
             });
