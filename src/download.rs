@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -13,36 +13,38 @@ use url::Url;
 
 use crate::{
     credentials::private_fields,
-    engine::{
-        Engine, Limits, Message,
-        connect::Connector,
-        coordinator::Coordinator,
-        descriptors_left,
-        existing::{Existing, Patience},
-        outcome,
-        output::{self, Start},
-        resolve::split_zone,
-        seat,
-    },
-    error::{Error, ErrorKind},
+    engine::{Engine, Message, coordinator::Coordinator, descriptors_left, seat},
+    error::{Error, ErrorKind, outcome},
     event::{Counter, Event, Observer},
+    files::{
+        Wants,
+        existing::{Existing, Patience},
+        output::{self, Start},
+    },
     fleet::{self, Fleet, TransferId},
     http::{self, request::Field},
+    link::Limits,
+    net::{Connector, resolve::split_zone},
     options::{Connections, EngineChoice, Fsync, Options},
+    orders::{Failure, Finished, Policy, Route, View},
     report::{Report, Strategy},
-    transfer::{Failure, Finished, Policy, Route, Transfer, View},
+    transfer::Transfer,
 };
 
 /// Stops a running download from another thread; cheap to clone.
 #[derive(Clone)]
-pub struct Canceller(Sender<Message>);
+pub struct Canceller {
+    messages: Sender<Message>,
+    signal: Arc<OnceLock<i32>>,
+}
 
 impl Canceller {
     /// Stops the download; it fails with [`ErrorKind::Cancelled`] holding `signal` (0 when there
     /// was none). May be called at any time and more than once.
     pub fn cancel(&self, signal: i32) {
+        let signal = *self.signal.get_or_init(|| signal);
         // Nobody listens when the download is over, and that is as good.
-        let _ = self.0.send(Message::Cancel(signal));
+        let _ = self.messages.send(Message::Cancel(signal));
     }
 }
 
@@ -58,6 +60,7 @@ pub struct Download {
     options: Options,
     counter: Counter,
     messages: (Sender<Message>, Receiver<Message>),
+    signal: Arc<OnceLock<i32>>,
 }
 
 impl Download {
@@ -72,7 +75,8 @@ impl Download {
         if zone.is_some() {
             options.network.zone = zone;
         }
-        Ok(Self { url, options, counter: Counter::default(), messages: unbounded() })
+        let (counter, messages, signal) = (Counter::default(), unbounded(), Arc::default());
+        Ok(Self { url, options, counter, messages, signal })
     }
 
     /// The progress counter, readable from any thread while the download runs.
@@ -84,7 +88,7 @@ impl Download {
     /// What stops it from another thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.messages.0.clone())
+        Canceller { messages: self.messages.0.clone(), signal: Arc::clone(&self.signal) }
     }
 
     /// Downloads, and returns when the name is published or the download failed.
@@ -93,12 +97,12 @@ impl Download {
     /// Whatever went wrong first.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Report, Error> {
         let started = Instant::now();
-        let Self { url, options, counter, messages } = self;
+        let Self { url, options, counter, messages, signal } = self;
         observer.on(&Event::Started { url: http::redact(&url) });
         let network = &options.network;
         let connector = Connector::new(network, &options.tls, options.connect_timeout)
             .map_err(|failure| outcome::early(&failure))?;
-        let wants = seat::Wants {
+        let wants = Wants {
             digest: options.digest.clone(),
             stated: None,
             print_digest: options.print_digest,
@@ -108,7 +112,8 @@ impl Download {
                 Fsync::Never => false,
             },
         };
-        let patience = Patience::new(&messages.1, options.max_time);
+        let cancelled = || signal.get().copied();
+        let patience = Patience::new(&cancelled, options.max_time);
         let start = output::ready(&url, &options, &wants, &patience, observer);
         let ready = match start.map_err(|failure| outcome::early(&failure))? {
             Start::Download(ready) => ready,

@@ -1,5 +1,7 @@
 //! The public error: what kind of failure, and in words.
 
+pub(crate) mod outcome;
+
 use std::fmt;
 
 /// The kinds of failure that callers tell apart. The program's exit codes are a total function of

@@ -24,13 +24,18 @@
 //! | `wire` | TLS records in place; the only room that names rustls |
 //! | [`journal`] | what makes a part file resumable: records, checksums, replay |
 //! | [`transfer`], [`fleet`] | decide about one resource, and about many |
-//! | `engine` | the shells: threads, rings, sockets, files, clocks |
-//! | `sink` | where bytes go |
+//! | [`orders`] | what the planes say to each other |
+//! | [`link`] | the data plane of one connection, over whatever tells it the time |
+//! | `net` | from a URL to a connected, secured socket |
+//! | `files` | part file, side files, journal on disk, digests, names |
+//! | `engine` | the loops: the coordinator, rings, threads |
 //! | [`origin`] | the embedded HTTP origin of `uget serve` and `uget bench` |
 
 pub mod fleet;
 pub mod http;
 pub mod journal;
+pub mod link;
+pub mod orders;
 pub mod range;
 pub mod transfer;
 
@@ -39,19 +44,20 @@ mod download;
 mod engine;
 mod error;
 mod event;
+mod files;
+mod net;
 mod options;
 pub mod origin;
 mod report;
-mod sink;
 mod wire;
 
 #[doc(hidden)]
 pub use wire::bench;
 
 pub use download::{Canceller, Download};
-pub use engine::resolve::split_zone;
 pub use error::{Error, ErrorKind};
 pub use event::{Counter, Event, Observer, Phase};
+pub use net::resolve::split_zone;
 pub use options::{
     Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, Network,
     Options, Pin, Proxies, Resolve, Secret, Target, Tls,

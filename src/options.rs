@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use url::Url;
 
 use crate::http::field::StatedDigest;
-pub use crate::transfer::{Connections, Pin};
+pub use crate::orders::{Connections, Pin};
 
 /// Where the bytes go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,15 +10,15 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{
-    Engine, Job, Limits, Message, Opening, Order, Reporter, connect::Connector, gate::Gate,
-    no_thread, orders, outcome, seat::Seat,
-};
+use super::{Engine, Message, Opening, Order, Reporter, no_thread, orders, seat::Seat, stop::Stop};
 use crate::{
+    error::outcome,
     event::Observer,
     fleet::{Fleet, TransferId},
     http::request::TargetForm,
-    transfer::{Accept, Command, Conn, ConnEvent, Failure, StoreEvent},
+    link::{Job, Limits},
+    net::Connector,
+    orders::{Accept, Command, Conn, ConnEvent, Failure, StoreEvent},
 };
 
 /// The shell around a [`Fleet`].
@@ -40,7 +40,7 @@ pub(crate) struct Coordinator<'a> {
 
 /// One connection as the coordinator knows it.
 pub(crate) struct Handle {
-    gate: Arc<Gate>,
+    stop: Arc<Stop>,
     /// Gone when no further order may follow: an idle worker ends by that.
     orders: Option<UnboundedSender<Order>>,
     /// Which transfer it works for.
@@ -148,7 +148,7 @@ impl Coordinator<'_> {
         match command {
             Command::Open { conn, url, avoid } => {
                 let connector = Arc::clone(&self.connector);
-                let open = Box::new(move |gate: &Gate| connector.open(&url, avoid, gate.cancel()));
+                let open = Box::new(move |stop: &Stop| connector.open(&url, avoid, stop.cancel()));
                 self.open(id, conn, open);
             }
             Command::Request { conn, attempt, mut request, accept } => {
@@ -164,7 +164,7 @@ impl Coordinator<'_> {
                     handle.serves = id;
                     handle.busy = true;
                     if let Accept::Part(expect) = &accept {
-                        handle.gate.lease(attempt, expect.range.start, expect.range.end);
+                        handle.stop.gate.lease(attempt, expect.range.start, expect.range.end);
                     }
                 }
                 self.order(conn, Order::Request(Box::new(Job { attempt, request, accept, sink })));
@@ -180,7 +180,7 @@ impl Coordinator<'_> {
             }
             Command::Skip { conn, attempt } => self.order(conn, Order::Skip { attempt }),
             Command::Shrink { conn, attempt, end } => {
-                let held = self.handles.get(&conn).and_then(|h| h.gate.shrink(attempt, end));
+                let held = self.handles.get(&conn).and_then(|h| h.stop.gate.shrink(attempt, end));
                 if let Some(end) = held {
                     let now = self.started.elapsed();
                     self.fleet.handle_conn(now, conn, ConnEvent::Shrunk { attempt, end });
@@ -188,7 +188,7 @@ impl Coordinator<'_> {
             }
             Command::Close { conn } => {
                 if let Some(handle) = self.handles.get_mut(&conn) {
-                    handle.gate.abort();
+                    handle.stop.abort();
                     handle.orders = None;
                     if !handle.busy {
                         self.handles.remove(&conn);
@@ -235,13 +235,13 @@ impl Coordinator<'_> {
     }
 
     fn open(&mut self, id: TransferId, conn: Conn, open: super::Open) {
-        let gate = Arc::new(Gate::default());
+        let stop = Arc::new(Stop::default());
         let (orders, inbox) = orders();
-        let reporter = Reporter::new(conn, self.messages.0.clone());
+        let reporter = Reporter::new(conn, self.messages.0.clone(), self.started);
         let opening =
-            Opening { open, gate: Arc::clone(&gate), orders: inbox, reporter, limits: self.limits };
+            Opening { open, stop: Arc::clone(&stop), orders: inbox, reporter, limits: self.limits };
         let orders = Some(orders);
-        self.handles.insert(conn, Handle { gate, orders, serves: id, busy: true });
+        self.handles.insert(conn, Handle { stop, orders, serves: id, busy: true });
         if let Err(error) = self.engine.open(opening) {
             self.handles.remove(&conn);
             let failure = no_thread(&error);

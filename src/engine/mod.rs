@@ -4,38 +4,31 @@
 //! a worker of one of two engines ([`uring`], [`threads`]). Orders go to a worker through a channel
 //! of its connection; everything it reports comes back through one channel of [`Message`]s.
 
-pub(crate) mod connect;
 pub(crate) mod coordinator;
-pub(crate) mod existing;
-pub(crate) mod follow;
-mod gate;
-mod intake;
-mod link;
 mod lowat;
-pub(crate) mod outcome;
-pub(crate) mod output;
-mod reread;
-pub(crate) mod resolve;
 pub(crate) mod seat;
-pub(crate) mod store;
+mod stop;
 mod threads;
 mod uring;
-mod watch;
 
-use std::{io, ops::Range, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::Sender;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
+    files::sink::Sink,
     fleet::TransferId,
+    link::{self, Limits},
+    net::Opened,
     options::EngineChoice,
-    sink::Sink,
-    transfer::{Accept, Attempt, Conn, ConnEvent, Failure, StoreEvent},
+    orders::{Conn, ConnEvent, Failure, StoreEvent},
 };
-
-use connect::Opened;
-use gate::Gate;
+use stop::Stop;
 
 /// What comes back to the coordinator.
 #[derive(Debug)]
@@ -49,63 +42,24 @@ pub(crate) enum Message {
 }
 
 /// What a worker is told about one connection.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Send a request.
-    Request(Box<Job>),
-    /// The head of this attempt is believed.
-    Receive {
-        /// Which attempt.
-        attempt: Attempt,
-        /// Where the body belongs.
-        span: Range<u64>,
-        /// Where it is written to.
-        sink: Sink,
-    },
-    /// The body of this attempt is of no use.
-    Skip {
-        /// Which attempt.
-        attempt: Attempt,
-    },
-}
-
-/// One request for one span.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) attempt: Attempt,
-    pub(crate) request: Vec<u8>,
-    pub(crate) accept: Accept,
-    /// Where to write to; there once the part file is.
-    pub(crate) sink: Option<Sink>,
-}
-
-/// Sizes and times that every connection keeps to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// No progress while reading.
-    pub(crate) stall: Duration,
-    /// How much is written at a time, in bytes.
-    pub(crate) write: usize,
-}
-
-impl Limits {
-    /// The length of a connection's buffer: what is written at a time, and besides it room for a
-    /// head, for what TLS adds, and for a record that is not whole yet.
-    pub(crate) fn buffer(&self) -> usize {
-        self.write + SLACK
-    }
-}
+pub(crate) type Order = link::Order<Sink>;
 
 /// Reports for one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     conn: Conn,
     messages: Sender<Message>,
+    started: Instant,
 }
 
 impl Reporter {
-    pub(crate) fn new(conn: Conn, messages: Sender<Message>) -> Self {
-        Self { conn, messages }
+    pub(crate) fn new(conn: Conn, messages: Sender<Message>, started: Instant) -> Self {
+        Self { conn, messages, started }
+    }
+
+    /// The time since the download started.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 
     pub(crate) fn report(&self, event: ConnEvent) {
@@ -120,29 +74,29 @@ impl Reporter {
 }
 
 /// Opens a connection: resolve, connect, shake hands. Runs on a thread of its own.
-pub(crate) type Open = Box<dyn FnOnce(&Gate) -> Result<Opened, Failure> + Send>;
+pub(crate) type Open = Box<dyn FnOnce(&Stop) -> Result<Opened, Failure> + Send>;
 
 /// What an engine needs to bring up one connection.
 pub(crate) struct Opening {
     pub(crate) open: Open,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) stop: Arc<Stop>,
     pub(crate) orders: UnboundedReceiver<Order>,
     pub(crate) reporter: Reporter,
     pub(crate) limits: Limits,
 }
 
 impl Opening {
-    /// Runs [`Self::open`] and tells the gate and the coordinator. `None`: it failed, as reported.
-    fn connect(open: Open, gate: &Gate, reporter: &Reporter) -> Option<Opened> {
+    /// Runs [`Self::open`] and tells the stop and the coordinator. `None`: it failed, as reported.
+    fn connect(open: Open, stop: &Stop, reporter: &Reporter) -> Option<Opened> {
         use std::os::fd::{AsFd, AsRawFd};
-        match open(gate) {
-            Ok(opened) if gate.attach(opened.stream.as_fd().as_raw_fd()) => {
+        match open(stop) {
+            Ok(opened) if stop.attach(opened.stream.as_fd().as_raw_fd()) => {
                 let (peer, took) = (opened.peer, opened.took);
                 reporter.report(ConnEvent::Opened { peer, took });
                 Some(opened)
             }
             Ok(_) => {
-                gate.detach();
+                stop.detach();
                 reporter.report(ConnEvent::Failed { failure: Failure::Cancelled { signal: 0 } });
                 None
             }
@@ -223,9 +177,6 @@ pub(crate) fn no_thread(error: &io::Error) -> Failure {
         errno: error.raw_os_error().unwrap_or(0),
     }
 }
-
-/// See [`Limits::buffer`]; at least a head of the largest size.
-const SLACK: usize = 64 * 1024;
 
 /// How many descriptors this process may still open (RLIMIT_NOFILE, getrlimit(2)).
 pub(crate) fn descriptors_left() -> usize {

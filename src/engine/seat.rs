@@ -13,32 +13,22 @@ use std::{
 use rustix::io::Errno;
 use url::Url;
 
-use super::{
-    follow::{Follower, Stopper},
-    output::{Output, inside},
-    store::{Store, Wanted, store_failure},
-};
 use crate::{
     event::{Counter, Event, Phase},
+    files::{
+        Wants,
+        follow::{Follower, Stopper},
+        hasher::Computed,
+        name,
+        output::{Output, inside},
+        sink::{self, Sink},
+        store::{Store, Wanted, store_failure},
+    },
     http::{self, field::Validators},
-    options::{Algorithm, Digest},
+    options::Digest,
+    orders::{Activity, Failure, Found, Route, StoreEvent, StoreOp, View},
     range::RangeSet,
-    sink::{self, Sink, hasher::Computed, name},
-    transfer::{Activity, Failure, Found, Route, StoreEvent, StoreOp, View},
 };
-
-/// What a transfer's user wants done with the bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct Wants {
-    /// The digest it must have.
-    pub(crate) digest: Option<Digest>,
-    /// The digest that the server states.
-    pub(crate) stated: Option<Digest>,
-    /// A digest to report.
-    pub(crate) print_digest: Option<Algorithm>,
-    /// Sync data and directory before the name is published.
-    pub(crate) sync: bool,
-}
 
 /// One transfer's side of the files.
 pub(crate) struct Seat {
@@ -345,22 +335,6 @@ impl Seat {
             Some(Output::File(store)) => store.next_timeout(),
             _ => None,
         }
-    }
-}
-
-impl Wants {
-    /// The digest that the object is checked against: what the user demands goes before what the
-    /// server says of itself.
-    pub(crate) fn expected(&self) -> Option<&Digest> {
-        self.digest.as_ref().or(self.stated.as_ref())
-    }
-
-    /// Every algorithm that is needed, once.
-    pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
-        let mut algorithms: Vec<_> =
-            self.expected().map(|digest| digest.algorithm).into_iter().collect();
-        algorithms.extend(self.print_digest.filter(|of| !algorithms.contains(of)));
-        algorithms
     }
 }
 

@@ -18,13 +18,13 @@ use rustix::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{
-    Opening, Order,
-    connect::Stream,
-    link::{FLUSH_AFTER, Idle, Io, Link},
-    lowat::LowWater,
+use super::{Opening, Order, Reporter, lowat::LowWater, stop::Stop};
+use crate::{
+    files::sink::Sink,
+    link::{Broken, FLUSH_AFTER, Idle, Io, Link},
+    net::Stream,
+    orders::{ConnEvent, Failure},
 };
-use crate::{sink::Sink, transfer::Failure};
 
 /// The threads engine. It holds nothing: each connection's thread ends with its connection.
 pub(crate) struct Threads;
@@ -49,17 +49,19 @@ impl Threads {
 
 /// Runs one connection from connect to close.
 fn serve(opening: Opening) {
-    let Opening { open, gate, orders, reporter, limits } = opening;
-    let Some(opened) = Opening::connect(open, &gate, &reporter) else { return };
+    let Opening { open, stop, orders, reporter, limits } = opening;
+    let Some(opened) = Opening::connect(open, &stop, &reporter) else { return };
     // A receive that waits for much must come back in time to write what has come. Without these a
     // stall is noticed late, which the next receive reports if it matters.
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Recv, Some(FLUSH_AFTER));
     let _ = sockopt::set_socket_timeout(&opened.stream, sockopt::Timeout::Send, Some(limits.stall));
     let (buffer, low_water) = (vec![0; limits.buffer()], LowWater::new());
-    let io = Blocking { stream: opened.stream, orders, buffer, low_water };
-    let mut link = Link::new(io, Arc::clone(&gate), reporter, limits, opened.secure);
+    let gate = Arc::clone(&stop.gate);
+    let stream = opened.stream;
+    let io = Blocking { stream, stop: Arc::clone(&stop), reporter, orders, buffer, low_water };
+    let mut link = Link::new(io, gate, limits, opened.secure);
     run(link.serve());
-    gate.detach();
+    stop.detach();
 }
 
 /// Runs a future whose every operation blocks, so that it is never pending.
@@ -74,12 +76,28 @@ pub(super) fn run(future: impl Future<Output = ()>) {
 /// Blocking system calls.
 struct Blocking {
     stream: Stream,
+    stop: Arc<Stop>,
+    reporter: Reporter,
     orders: UnboundedReceiver<Order>,
     buffer: Vec<u8>,
     low_water: LowWater,
 }
 
 impl Io for Blocking {
+    type Sink = Sink;
+
+    fn now(&self) -> Duration {
+        self.reporter.now()
+    }
+
+    fn report(&mut self, event: ConnEvent) {
+        self.reporter.report(event);
+    }
+
+    fn retire(&mut self) {
+        self.stop.detach();
+    }
+
     fn buffer(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
@@ -88,15 +106,15 @@ impl Io for Blocking {
         self.orders.blocking_recv()
     }
 
-    async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), Broken> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             match send(&self.stream, rest, SendFlags::NOSIGNAL) {
                 Ok(n) => rest = rest.get(n..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 // The send timeout, socket(7).
-                Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
-                Err(errno) => return Err(errno.into()),
+                Err(Errno::AGAIN) => return Err(Broken { errno: libc::ETIMEDOUT }),
+                Err(errno) => return Err(broken(errno)),
             }
         }
         Ok(())
@@ -107,7 +125,7 @@ impl Io for Blocking {
         room: Range<usize>,
         fill: bool,
         patience: Duration,
-    ) -> io::Result<Option<usize>> {
+    ) -> Result<Option<usize>, Broken> {
         let started = Instant::now();
         self.low_water.set(&self.stream, if fill { room.len() } else { 1 });
         loop {
@@ -116,7 +134,7 @@ impl Io for Blocking {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if started.elapsed() < patience => {}
                 Err(Errno::AGAIN) => return Ok(None),
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => return Err(broken(errno)),
             }
         }
     }
@@ -128,6 +146,11 @@ impl Io for Blocking {
     fn idle(&self) -> Idle {
         peek(&self.stream)
     }
+}
+
+/// A socket call that failed.
+pub(super) fn broken(errno: Errno) -> Broken {
+    Broken { errno: errno.raw_os_error() }
 }
 
 /// What lies on a socket, without taking it and without waiting.

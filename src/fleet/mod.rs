@@ -16,7 +16,8 @@ use std::{
 
 use crate::{
     http::redirect::Origin,
-    transfer::{Attempt, Command, Conn, ConnEvent, Event, Failure, StoreEvent, Transfer},
+    orders::{Attempt, Command, Conn, ConnEvent, Event, Failure, StoreEvent},
+    transfer::Transfer,
 };
 use pool::Pool;
 
@@ -382,7 +383,7 @@ impl Wire {
             ConnEvent::Ended(ended) => {
                 let attempt = mine(ended.attempt)?;
                 self.attempt = None;
-                ConnEvent::Ended(crate::transfer::Ended { attempt, ..ended })
+                ConnEvent::Ended(crate::orders::Ended { attempt, ..ended })
             }
             event @ (ConnEvent::Opened { .. } | ConnEvent::Failed { .. }) => event,
         })

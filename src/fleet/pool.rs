@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::IpAddr};
 
-use crate::{http::redirect::Origin, transfer::Conn};
+use crate::{http::redirect::Origin, orders::Conn};
 
 /// Idle connections, the one used last in front: it is the least likely to be dead.
 #[derive(Debug, Default)]

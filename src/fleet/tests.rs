@@ -5,7 +5,7 @@ use url::Url;
 use super::*;
 use crate::{
     http::response::Head,
-    transfer::{Connections, Ended, Policy},
+    orders::{Connections, Ended, Policy},
 };
 
 fn transfer(path: &str) -> Transfer {

@@ -5,16 +5,17 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Object, Pin, Policy,
-    Stage, Store, Transfer,
+    Object, Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
     expiry, known,
     plan::{self, Piece},
     probe::{self, Question, Renewal, Ruling, Version},
     ramp::Ramp,
     recover::Lost,
-    verify,
     work::{Blame, Work},
+};
+use crate::orders::{
+    Accept, Attempt, Command, Conn, Connections, Failure, Note, OPEN_END, Pin, Policy, expect,
 };
 use crate::{
     http::{
@@ -32,7 +33,7 @@ use crate::{
 pub(super) fn is_usable(held: &Held, policy: &Policy) -> bool {
     let within = held.done.iter().all(|range| range.end <= held.total);
     let guarded = held.validator.is_some() || policy.digest;
-    within && guarded && !held.done.is_empty() && held.total <= verify::LENGTH_MAX
+    within && guarded && !held.done.is_empty() && held.total <= expect::LENGTH_MAX
 }
 
 impl Transfer {

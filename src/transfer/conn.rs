@@ -2,8 +2,9 @@
 
 use std::{net::IpAddr, ops::Range, time::Duration};
 
-use super::{Attempt, pace::Pace, work::Blame};
+use super::{pace::Pace, work::Blame};
 use crate::http::redirect::Origin;
+use crate::orders::Attempt;
 
 /// One connection.
 #[derive(Clone, Debug)]

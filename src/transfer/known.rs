@@ -1,11 +1,12 @@
 //! A finished file of an earlier run, and what is found under a name that is known late.
 
 use super::{
-    Finished, Found, Stage, Transfer,
+    Stage, Transfer,
     ask::is_usable,
     conn::{Link, Role},
     work::Work,
 };
+use crate::orders::{Finished, Found};
 use crate::{
     http::{request::Request, response::Head},
     range::RangeSet,

@@ -3,13 +3,14 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
-    Accept, Attempt, Command, Conn, Expect, Pin, Stage, Store, Transfer,
+    Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
     plan::{self, Piece},
     probe::{Question, Version},
     work::Blame,
 };
 use crate::http::{field::Validators, request::Ask};
+use crate::orders::{Accept, Attempt, Command, Conn, Expect, Pin};
 
 impl Transfer {
     /// Gives every free connection something to do, opens those that are missing, and publishes

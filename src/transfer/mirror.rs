@@ -10,7 +10,7 @@
 use url::Url;
 
 use super::{
-    Accept, Attempt, Conn, Failure, Note, Object, Pin, Stage, Transfer, Verdict,
+    Object, Stage, Transfer,
     conn::{Job, Link, Role, State},
     probe::{self, Question, Ruling, Version},
     recover::Lost,
@@ -22,6 +22,7 @@ use crate::http::{
     request::Ask,
     response::Head,
 };
+use crate::orders::{Accept, Attempt, Conn, Failure, Note, Pin, Verdict};
 
 /// One other place.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ enum Standing {
 
 impl Transfer {
     /// The mirrors that the policy names.
-    pub(super) fn mirrors_of(policy: &super::Policy) -> Vec<Mirror> {
+    pub(super) fn mirrors_of(policy: &crate::orders::Policy) -> Vec<Mirror> {
         let (hops, downgrade) = (policy.max_redirects, policy.allow_downgrade);
         let mirror = |url: &Url| Mirror {
             asked: url.clone(),
@@ -308,7 +309,7 @@ fn is_of_the_place(failure: &Failure) -> bool {
         | Failure::Stale
         | Failure::ShortBody { .. }
         | Failure::Range(_) => true,
-        Failure::Timeout { phase, .. } => *phase != super::Phase::Transfer,
+        Failure::Timeout { phase, .. } => *phase != crate::orders::Phase::Transfer,
         failure => failure.is_remote(),
     }
 }

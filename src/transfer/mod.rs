@@ -32,25 +32,20 @@
 #![forbid(unsafe_code)]
 
 mod ask;
-mod command;
 mod conn;
 mod crowd;
 mod expiry;
-mod failure;
 mod known;
 mod lease;
 mod mirror;
 mod pace;
 mod plan;
-mod policy;
 mod probe;
 mod progress;
 mod ramp;
 mod recover;
 mod retry;
 mod tail;
-mod verify;
-mod view;
 mod work;
 
 use std::{
@@ -67,6 +62,10 @@ use crate::{
         redirect::{Chain, Origin},
     },
     journal::Held,
+    orders::{
+        Activity, Command, Conn, Event, Failure, Finished, Note, Phase, Policy, Route, StoreEvent,
+        Trouble, View,
+    },
     range::RangeSet,
 };
 use conn::{Link, Role, State};
@@ -77,14 +76,6 @@ use probe::Question;
 use ramp::Ramp;
 use retry::Budget;
 use work::Work;
-
-pub use command::{
-    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, OPEN_END, StoreEvent,
-};
-pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
-pub use policy::{Connections, Finished, Pin, Policy};
-pub use verify::Expect;
-pub use view::{Activity, Route, Trouble, View};
 
 /// The download of one resource.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Connections, Policy, pace::Pace};
+use super::pace::Pace;
+use crate::orders::{Connections, Policy};
 
 /// How much of a gap a lease takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

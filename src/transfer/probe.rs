@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::{ChangedHow, Failure, Finished, RangeFault, verify};
 use crate::http::{
     body::Framing,
     field::{ContentRange, Validators},
     response::Head,
 };
+use crate::orders::{ChangedHow, Failure, Finished, RangeFault, expect};
 
 /// What is asked while it is not known what to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Version {
         match self {
             Self::Any => true,
             Self::Strong(strong) => head.validators().strong() == Some(strong),
-            Self::Same(validators) => verify::same_version(validators, head),
+            Self::Same(validators) => expect::same_version(validators, head),
         }
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn renew(known: &Finished, head: &Head) -> Renewal {
         200 if same && head.content_length().is_none_or(|length| length == known.size) => {
             Renewal::Same
         }
-        206 if same && matches!(verify::part(head), Ok((_, total)) if total == known.size) => {
+        206 if same && matches!(expect::part(head), Ok((_, total)) if total == known.size) => {
             Renewal::Same
         }
         _ => Renewal::Other,
@@ -143,7 +143,7 @@ pub(super) fn judge(
 
 fn probe(asked: &Range<u64>, head: &Head) -> Ruling {
     match head.status {
-        206 => match verify::part(head) {
+        206 => match expect::part(head) {
             Ok((range, total)) if range.start == 0 && range.end <= asked.end => {
                 Ruling::Part { range, total }
             }
@@ -162,7 +162,7 @@ fn probe(asked: &Range<u64>, head: &Head) -> Ruling {
             _ => Ruling::Plain("the server refuses the range"),
         },
         400 | 403 | 404 | 405 | 501 => Ruling::Plain("the server refuses ranges"),
-        _ => Ruling::Fail(verify::status(head)),
+        _ => Ruling::Fail(expect::status(head)),
     }
 }
 
@@ -171,7 +171,7 @@ fn whole(version: &Version, head: &Head) -> Ruling {
         200 if version.admits(head) => body(head),
         200 => Ruling::Fail(Failure::Changed(ChangedHow::Validator)),
         206 => Ruling::Fail(Failure::Range(RangeFault::Unreadable)),
-        _ => Ruling::Fail(verify::status(head)),
+        _ => Ruling::Fail(expect::status(head)),
     }
 }
 
@@ -183,9 +183,9 @@ fn body(head: &Head) -> Ruling {
         Err(error) => return Ruling::Fail(Failure::Http(error)),
     };
     if let Framing::Length(size) = framing
-        && size > verify::LENGTH_MAX
+        && size > expect::LENGTH_MAX
     {
-        return Ruling::Fail(Failure::TooLarge { limit: verify::LENGTH_MAX, size: Some(size) });
+        return Ruling::Fail(Failure::TooLarge { limit: expect::LENGTH_MAX, size: Some(size) });
     }
     if head.all("content-range").next().is_some() {
         let stated = match head.content_range() {
@@ -207,9 +207,9 @@ fn rest(
     head: &Head,
 ) -> Ruling {
     let changed = |how| Ruling::Fail(Failure::Changed(how));
-    let refused = |why| if over { Ruling::Plain(why) } else { Ruling::Fail(verify::status(head)) };
+    let refused = |why| if over { Ruling::Plain(why) } else { Ruling::Fail(expect::status(head)) };
     match head.status {
-        206 => match verify::part(head) {
+        206 => match expect::part(head) {
             Ok((range, total)) => {
                 if range.start != asked.start || range.end > asked.end {
                     Ruling::Fail(Failure::Range(RangeFault::Window(range)))
@@ -242,7 +242,7 @@ fn rest(
             _ => refused("the server refuses the range"),
         },
         400 | 403 | 404 | 405 | 501 => refused("the server refuses ranges"),
-        _ => Ruling::Fail(verify::status(head)),
+        _ => Ruling::Fail(expect::status(head)),
     }
 }
 
@@ -252,7 +252,7 @@ fn confirm(strong: &str, total: u64, head: &Head) -> Ruling {
         200 if head.validators().strong() == Some(strong) => Ruling::Complete { total },
         200 => Ruling::Fail(Failure::Changed(ChangedHow::Validator)),
         412 => Ruling::Fail(Failure::Changed(ChangedHow::Precondition)),
-        _ => Ruling::Fail(verify::status(head)),
+        _ => Ruling::Fail(expect::status(head)),
     }
 }
 

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::{
-    Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END, Transfer,
+    Transfer,
     conn::{Job, Role, State},
     recover::Lost,
     tail,
 };
+use crate::orders::{Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END};
 
 impl Transfer {
     pub(super) fn on_conn(&mut self, conn: Conn, event: ConnEvent) {

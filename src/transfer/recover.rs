@@ -3,13 +3,13 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
-    Attempt, Command, Failure, Note, Phase, Resolved, Stage, Store, StoreOp, Transfer, Trouble,
-    Verdict,
+    Resolved, Stage, Store, Transfer,
     conn::{Job, Link, Role, State},
     probe::{Question, Version},
     retry::Charge,
     work::{Blame, Work},
 };
+use crate::orders::{Attempt, Command, Failure, Note, Phase, StoreOp, Trouble, Verdict};
 use crate::range::RangeSet;
 
 /// A failed attempt, at a request or at a connection.

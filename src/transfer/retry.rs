@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Policy;
+use crate::orders::Policy;
 
 /// Counts failed attempts against what the policy allows, and spaces them out.
 ///

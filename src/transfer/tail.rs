@@ -8,9 +8,10 @@
 use std::time::Duration;
 
 use super::{
-    Conn, Note, OPEN_END, Stage, Transfer,
+    Stage, Transfer,
     conn::{Job, Link},
 };
+use crate::orders::{Conn, Note, OPEN_END};
 
 impl Transfer {
     /// Closes the connections that lag.

@@ -5,6 +5,7 @@ mod finished;
 use std::ops::Range;
 
 use super::*;
+use crate::orders::*;
 use crate::{
     http::{request::Ask, response::Head},
     range::RangeSet,

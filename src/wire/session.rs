@@ -11,7 +11,7 @@ use rustls::{
 use super::{Error, Fault, explain::explain, handshake::encode};
 
 /// An established TLS connection, without its socket.
-pub(crate) struct Session {
+pub struct Session {
     connection: UnbufferedClientConnection,
     /// Received with the end of the handshake.
     leftover: Vec<u8>,

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 use uget::{
     fleet::{Fleet, TransferId},
     journal::Held,
+    orders::{Accept, Attempt, Command, Conn, ConnEvent, Failure, StoreEvent, Trouble},
     range::RangeSet,
-    transfer::{Accept, Attempt, Command, Conn, ConnEvent, Failure, StoreEvent, Trouble},
 };
 
 use crate::{
@@ -296,7 +296,7 @@ impl Witness {
         let mine = |of: &Option<TransferId>| of.is_none_or(|of| of == id);
         let made_here = matches!(
             trouble.failure,
-            Failure::Timeout { phase: uget::transfer::Phase::Transfer, .. }
+            Failure::Timeout { phase: uget::orders::Phase::Transfer, .. }
         );
         let mut causes = self.failures.iter().rev().filter(|(_, _, of, _)| mine(of));
         let cause = causes.find(|(_, _, _, failure)| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uget::{
     fleet::TransferId,
-    transfer::{Connections, Policy, View},
+    orders::{Connections, Policy, View},
 };
 
 use crate::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uget::{
     http::request::Field,
-    transfer::{Connections, Pin, Policy},
+    orders::{Connections, Pin, Policy},
 };
 use url::Url;
 

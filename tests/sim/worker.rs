@@ -5,7 +5,7 @@ use std::{ops::Range, time::Duration};
 use uget::{
     fleet::TransferId,
     http::{self, body::Framing, request::Request},
-    transfer::{Accept, Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END, Phase, StoreOp},
+    orders::{Accept, Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END, Phase, StoreOp},
 };
 
 use crate::{

@@ -6,7 +6,8 @@ use uget::{
     fleet::{Fleet, Limits, TransferId},
     http::{field::Validators, request::Request},
     journal::Held,
-    transfer::{Command, Conn, ConnEvent, Failure, Policy, StoreEvent, StoreOp, Transfer},
+    orders::{Command, Conn, ConnEvent, Failure, Policy, StoreEvent, StoreOp},
+    transfer::Transfer,
 };
 
 use crate::{

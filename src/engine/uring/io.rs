@@ -5,6 +5,7 @@ use std::{
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,16 +18,20 @@ use tokio_uring::{
 
 use super::{
     super::{
-        Order,
-        connect::Stream,
-        link::{Idle, Io},
+        Order, Reporter,
         lowat::LowWater,
-        threads::peek,
+        stop::Stop,
+        threads::{broken, peek},
     },
     receive::receive,
     worker::Shared,
 };
-use crate::{sink::Sink, transfer::Failure};
+use crate::{
+    files::sink::Sink,
+    link::{Broken, Idle, Io},
+    net::Stream,
+    orders::{ConnEvent, Failure},
+};
 
 /// A connection's buffer, registered with the ring or not.
 pub(super) enum Buffer {
@@ -47,6 +52,8 @@ impl Buffer {
 /// Operations on a ring. While one runs the kernel owns the buffer.
 pub(super) struct Ring {
     stream: TcpStream,
+    stop: Arc<Stop>,
+    reporter: Reporter,
     orders: UnboundedReceiver<Order>,
     buffer: Option<Buffer>,
     shared: Rc<Shared>,
@@ -56,29 +63,44 @@ pub(super) struct Ring {
 impl Ring {
     pub(super) fn new(
         stream: Stream,
+        (stop, reporter): (Arc<Stop>, Reporter),
         orders: UnboundedReceiver<Order>,
-        buffer: Buffer,
         shared: Rc<Shared>,
     ) -> Self {
         // SAFETY: the descriptor was just given up by its only owner, and is a connected stream
         // socket. tokio-uring's operations do not care whether it is TCP or Unix.
         let stream = unsafe { TcpStream::from_raw_fd(OwnedFd::from(stream).into_raw_fd()) };
-        Self { stream, orders, buffer: Some(buffer), shared, low_water: LowWater::new() }
+        let (buffer, low_water) = (Some(shared.buffer()), LowWater::new());
+        Self { stream, stop, reporter, orders, buffer, shared, low_water }
     }
 
     /// Takes what is there: less than the low-water mark, or nothing.
-    fn receive_now(&mut self, room: Range<usize>) -> io::Result<Option<usize>> {
+    fn receive_now(&mut self, room: Range<usize>) -> Result<Option<usize>, Broken> {
         let bytes = self.buffer.as_mut().and_then(|buffer| buffer.bytes().get_mut(room));
         let Some(bytes) = bytes else { return Ok(None) };
         match rustix::net::recv(socket(&self.stream), bytes, RecvFlags::DONTWAIT) {
             Ok((received, _)) => Ok(Some(received)),
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(errno) => Err(errno.into()),
+            Err(errno) => Err(broken(errno)),
         }
     }
 }
 
 impl Io for Ring {
+    type Sink = Sink;
+
+    fn now(&self) -> Duration {
+        self.reporter.now()
+    }
+
+    fn report(&mut self, event: ConnEvent) {
+        self.reporter.report(event);
+    }
+
+    fn retire(&mut self) {
+        self.stop.detach();
+    }
+
     fn buffer(&mut self) -> &mut [u8] {
         self.buffer.as_mut().map_or(&mut [], Buffer::bytes)
     }
@@ -87,8 +109,8 @@ impl Io for Ring {
         self.orders.recv().await
     }
 
-    async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        self.stream.write_all(bytes).await.0
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), Broken> {
+        self.stream.write_all(bytes).await.0.map_err(|error| failed(&error))
     }
 
     async fn receive(
@@ -96,16 +118,16 @@ impl Io for Ring {
         room: Range<usize>,
         fill: bool,
         patience: Duration,
-    ) -> io::Result<Option<usize>> {
+    ) -> Result<Option<usize>, Broken> {
         let socket = socket(&self.stream);
         self.low_water.set(socket, if fill { room.len() } else { 1 });
-        let buffer = taken(&mut self.buffer)?;
+        let buffer = taken(&mut self.buffer).map_err(|error| failed(&error))?;
         let (result, buffer) = receive(socket, buffer, room.clone(), patience).await;
         self.buffer = Some(buffer);
         match result {
             Err(error) if is_passing(&error) && fill => self.receive_now(room),
             Err(error) if is_passing(&error) => Ok(None),
-            other => other.map(Some),
+            other => other.map(Some).map_err(|error| failed(&error)),
         }
     }
 
@@ -149,6 +171,11 @@ fn socket(stream: &TcpStream) -> BorrowedFd<'_> {
 
 fn taken(buffer: &mut Option<Buffer>) -> io::Result<Buffer> {
     buffer.take().ok_or_else(|| io::Error::other("the buffer is out"))
+}
+
+/// A socket operation that failed.
+fn failed(error: &io::Error) -> Broken {
+    Broken { errno: error.raw_os_error().unwrap_or(0) }
 }
 
 /// An operation that says "again" and means it.

@@ -2,7 +2,7 @@
 //! on each worker a task a connection.
 //!
 //! What tokio-uring makes of it: dropping a future does not cancel its operation, so nothing here
-//! drops one. A connection is stopped by shutting its socket down ([`super::gate`]), then the
+//! drops one. A connection is stopped by shutting its socket down ([`super::stop`]), then the
 //! operation completes and the buffer comes back. `Runtime::new` is used, never `start`, which
 //! panics where io_uring is refused.
 
@@ -16,7 +16,8 @@ use crossbeam_channel::bounded;
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{Limits, Opening, descriptors_left};
+use super::{Opening, descriptors_left};
+use crate::link::Limits;
 
 /// The io_uring engine. Workers end when it is dropped and their connections are over.
 pub(crate) struct Uring {

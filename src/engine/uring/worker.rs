@@ -7,10 +7,11 @@ use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 use tokio_uring::buf::fixed::FixedBufPool;
 
 use super::{
-    super::{Opening, link::Link},
+    super::Opening,
     io::{Buffer, Ring},
     uninterrupted,
 };
+use crate::link::Link;
 
 /// What the connections of a worker share.
 pub(super) struct Shared {
@@ -22,7 +23,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// A buffer: a registered one if there is one left.
-    fn buffer(&self) -> Buffer {
+    pub(super) fn buffer(&self) -> Buffer {
         let fixed = self.pool.as_ref().and_then(|pool| pool.try_next(self.buffer));
         fixed.map_or_else(|| Buffer::Plain(vec![0; self.buffer]), Buffer::Fixed)
     }
@@ -93,20 +94,21 @@ async fn serve(mut inbox: UnboundedReceiver<Opening>, shared: Rc<Shared>) {
 
 /// One connection from connect to close. Connecting blocks, on a thread of its own.
 async fn connection(opening: Opening, shared: Rc<Shared>) {
-    let Opening { open, gate, orders, reporter, limits } = opening;
+    let Opening { open, stop, orders, reporter, limits } = opening;
     let (done, opened) = oneshot::channel();
     let connect = {
-        let (gate, reporter) = (Arc::clone(&gate), reporter.clone());
-        move || drop(done.send(Opening::connect(open, &gate, &reporter)))
+        let (stop, reporter) = (Arc::clone(&stop), reporter.clone());
+        move || drop(done.send(Opening::connect(open, &stop, &reporter)))
     };
     if let Err(error) = thread::Builder::new().name("uget-connect".to_owned()).spawn(connect) {
         return reporter.failed_to_start(&error);
     }
     let Ok(Some(opened)) = opened.await else { return };
-    let io = Ring::new(opened.stream, orders, shared.buffer(), shared);
-    let mut link = Link::new(io, Arc::clone(&gate), reporter, limits, opened.secure);
+    let gate = Arc::clone(&stop.gate);
+    let io = Ring::new(opened.stream, (Arc::clone(&stop), reporter), orders, shared);
+    let mut link = Link::new(io, gate, limits, opened.secure);
     link.serve().await;
-    gate.detach();
+    stop.detach();
 }
 
 /// Submission queue entries: a few for each of the most connections that a worker may have.

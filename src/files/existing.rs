@@ -1,0 +1,105 @@
+//! Reads a file that has the target's name already, before anything is asked: it may be the object.
+
+use std::{
+    fs::File,
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Wants,
+    hasher::{Computed, Hasher},
+    reread, sink, store,
+};
+use crate::orders::{Failure, Phase, StoreOp};
+
+/// What may end a wait before the download has a state machine to ask.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'a> {
+    cancelled: &'a dyn Fn() -> Option<i32>,
+    started: Instant,
+    limit: Option<Duration>,
+}
+
+impl<'a> Patience<'a> {
+    /// Ends when `cancelled` names a signal (or 0), or `limit` after now.
+    pub(crate) fn new(cancelled: &'a dyn Fn() -> Option<i32>, limit: Option<Duration>) -> Self {
+        Self { cancelled, started: Instant::now(), limit }
+    }
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// [`Failure::Cancelled`], or [`Failure::Timeout`] of the whole transfer.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match ((self.cancelled)(), self.limit) {
+            (Some(signal), _) => Err(Failure::Cancelled { signal }),
+            (None, Some(limit)) if self.started.elapsed() >= limit => {
+                Err(Failure::Timeout { phase: Phase::Transfer, limit })
+            }
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// A regular file that was there before.
+pub(crate) struct Existing {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// Every digest that is wanted of it.
+    pub(crate) computed: Vec<Computed>,
+}
+
+impl Existing {
+    /// Hashes the file at `target`. `None` if there is none that can be read.
+    ///
+    /// # Errors
+    /// It cannot be read to its end, or `patience` is over.
+    pub(crate) fn of(
+        target: &Path,
+        wants: &Wants,
+        patience: &Patience<'_>,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(file) = store::open_target(target) else { return Ok(None) };
+        let failed = |error: io::Error| sink::failure(StoreOp::Read, target, &error);
+        let size = length(&file).map_err(failed)?;
+        let computed = hash(&file, size, wants, patience, failed)?;
+        // What grew meanwhile is not what was hashed.
+        let same = length(&file).map_err(failed)? == size;
+        Ok(same.then_some(Self { size, computed }))
+    }
+
+    /// Whether it has the digest that is wanted.
+    pub(crate) fn is_right(&self, wants: &Wants) -> bool {
+        wants.digest.as_ref().is_some_and(|digest| {
+            self.computed.iter().any(|(of, hex)| *of == digest.algorithm && *hex == digest.hex)
+        })
+    }
+}
+
+fn hash(
+    file: &File,
+    size: u64,
+    wants: &Wants,
+    patience: &Patience<'_>,
+    failed: impl Fn(io::Error) -> Failure,
+) -> Result<Vec<Computed>, Failure> {
+    let algorithms = wants.algorithms();
+    let mut hashers: Vec<Hasher> = algorithms.iter().map(|of| Hasher::new(*of)).collect();
+    let mut at = 0;
+    while at < size {
+        patience.check()?;
+        let end = size.min(at + reread::WINDOW);
+        let read = |bytes: &[u8]| hashers.iter_mut().for_each(|hasher| hasher.update(bytes));
+        reread::window(file, at..end, read).map_err(&failed)?;
+        at = end;
+    }
+    Ok(algorithms.into_iter().zip(hashers.into_iter().map(Hasher::finish)).collect())
+}
+
+/// The file's length in bytes.
+fn length(file: &File) -> io::Result<u64> {
+    let stat = rustix::io::retry_on_intr(|| rustix::fs::fstat(file))?;
+    Ok(stat.st_size.unsigned_abs())
+}

@@ -1,0 +1,255 @@
+//! Decides, before anything is sent, where the bytes will go.
+
+use std::{
+    os::fd::BorrowedFd,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    fs::{FileType, Mode, OFlags},
+    io::Errno,
+};
+use url::Url;
+
+use super::{
+    Wants,
+    existing::{Existing, Patience},
+    hasher::Computed,
+    name,
+    sink::Sink,
+    store::{self, Place, Store, Wanted, store_exists, store_failure},
+};
+use crate::{
+    event::{Event, Observer, Phase},
+    journal::Held,
+    options::{Options, Target},
+    orders::{Failure, Finished, StoreOp},
+    range::RangeSet,
+};
+
+/// Where a transfer's bytes go.
+pub(crate) enum Output {
+    /// A file whose name is known; the store is locked already.
+    File(Box<Store>),
+    /// A file in this directory whose name the first answer tells (`--remote-name`).
+    Named {
+        /// Which directory.
+        directory: PathBuf,
+        /// The URL asked for: its last segment is the name if the answer has none.
+        url: Url,
+        /// Whether what is there may be resumed.
+        resume: bool,
+        /// Whether what is finished is downloaded again.
+        force: bool,
+    },
+    /// A descriptor that takes bytes in order.
+    Stream(Sink),
+}
+
+/// What is to be done.
+#[expect(clippy::large_enum_variant, reason = "there is one of them for a download")]
+pub(crate) enum Start {
+    /// Ask for the object.
+    Download(Ready),
+    /// Nothing: it is there already, as its digest proves.
+    UpToDate {
+        /// Where.
+        path: PathBuf,
+        /// What was read of it.
+        existing: Existing,
+    },
+}
+
+/// An output, and what an earlier run left of it.
+pub(crate) struct Ready {
+    pub(crate) output: Output,
+    /// What the journal proves.
+    pub(crate) held: Option<Held>,
+    /// The bytes of that.
+    pub(crate) have: RangeSet,
+    /// What the file that is there already is known to be.
+    pub(crate) finished: Option<Finished>,
+    /// Its digests, where one is to be printed.
+    pub(crate) computed: Vec<Computed>,
+    /// What is worth telling.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Decides where `options` want the bytes of `url`, opens and locks it. A FIFO waits for its
+/// reader, as long as `patience` allows.
+///
+/// # Errors
+/// The target cannot be written, exists and may not be replaced, or is locked.
+pub(crate) fn ready(
+    url: &Url,
+    options: &Options,
+    wants: &Wants,
+    patience: &Patience<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Start, Failure> {
+    let mut opening = Opening { url, options, wants, patience, observer };
+    match &options.target {
+        Target::Stdout => {
+            let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
+            let path = Path::new("standard output");
+            let fd = fd.map_err(|errno| store_failure(StoreOp::Create, path, errno))?;
+            let sink = Sink::stream(path.to_owned(), fd);
+            Ok(Start::Download(Ready::of(Output::Stream(sink))))
+        }
+        Target::Directory(directory) => opening.in_directory(directory),
+        Target::File(path) => match Place::of(path)? {
+            Place::File(target) => opening.file(target, true),
+            Place::Directory(directory) => opening.in_directory(&directory),
+            Place::Stream(path) => {
+                stream(path, patience).map(|stream| Start::Download(Ready::of(stream)))
+            }
+        },
+    }
+}
+
+impl Ready {
+    /// The download does not start: leaves things as they were found.
+    pub(crate) fn abandon(self) {
+        if let Output::File(store) = self.output {
+            store.abandon(true);
+        }
+    }
+
+    fn of(output: Output) -> Self {
+        Self {
+            output,
+            held: None,
+            have: RangeSet::new(),
+            finished: None,
+            computed: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// The file of this name in a directory.
+pub(crate) fn inside(directory: &Path, name: String) -> PathBuf {
+    let here = directory == Path::new(".");
+    if here { PathBuf::from(name) } else { directory.join(name) }
+}
+
+/// What it takes to open an output.
+struct Opening<'a> {
+    url: &'a Url,
+    options: &'a Options,
+    wants: &'a Wants,
+    patience: &'a Patience<'a>,
+    observer: &'a mut dyn Observer,
+}
+
+impl Opening<'_> {
+    fn in_directory(&mut self, directory: &Path) -> Result<Start, Failure> {
+        if self.options.remote_name {
+            store::check_directory(directory)?;
+            let output = Output::Named {
+                directory: directory.to_owned(),
+                url: self.url.clone(),
+                resume: self.options.resume,
+                force: self.options.force,
+            };
+            return Ok(Start::Download(Ready::of(output)));
+        }
+        self.file(inside(directory, name::from_url(self.url)), false)
+    }
+
+    fn file(&mut self, target: PathBuf, replace: bool) -> Result<Start, Failure> {
+        if self.wants.digest.is_some()
+            && !self.options.force
+            && let Some(existing) = self.existing(&target)?
+        {
+            if existing.is_right(self.wants) {
+                if self.wants.sync {
+                    store::sync_target(&target)?;
+                }
+                store::clear(&target);
+                return Ok(Start::UpToDate { path: target, existing });
+            }
+            if !replace {
+                let why = "it is there already, and its digest is another";
+                return Err(store_exists(&target, why));
+            }
+        }
+        let (url, resume, sync) = (self.url, self.options.resume, self.wants.sync);
+        let opened = Store::open(Wanted { target: target.clone(), replace, url, resume, sync })?;
+        let store::Opened { store, held, finished, fresh } = opened;
+        // A digest that is wanted was looked at above, and was another.
+        let idle = self.options.force || self.wants.digest.is_some() || held.is_some();
+        let finished = finished.filter(|_| !idle);
+        let mut ready = Ready::of(Output::File(Box::new(store)));
+        if finished.is_some() && !self.wants.algorithms().is_empty() {
+            match self.existing(&target) {
+                Ok(existing) => ready.computed = existing.map(|e| e.computed).unwrap_or_default(),
+                Err(failure) => {
+                    ready.abandon();
+                    return Err(failure);
+                }
+            }
+        }
+        ready.have = held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
+        ready.notes =
+            fresh.map(|why| format!("starting from nothing: {why}")).into_iter().collect();
+        Ok(Start::Download(Ready { held, finished, ..ready }))
+    }
+
+    fn existing(&mut self, target: &Path) -> Result<Option<Existing>, Failure> {
+        if store::open_target(target).is_some() {
+            self.observer.on(&Event::Phase(Phase::Verifying));
+        }
+        Existing::of(target, self.wants, self.patience)
+    }
+}
+
+/// Opens a FIFO, device or descriptor to write into it.
+fn stream(path: PathBuf, patience: &Patience<'_>) -> Result<Output, Failure> {
+    let fail = |errno| store_failure(StoreOp::Create, &path, errno);
+    // To open a redirected file again would be to write over what is in it.
+    if let Some(standard) = standard_stream(&path) {
+        let fd = rustix::io::fcntl_dupfd_cloexec(standard, 3).map_err(fail)?;
+        return Ok(Output::Stream(Sink::stream(path, fd)));
+    }
+    // A regular file comes here as another of our descriptors, under /proc.
+    let regular = is(&path, FileType::RegularFile);
+    let append = if regular { OFlags::APPEND } else { OFlags::empty() };
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY | append;
+    let fd = loop {
+        match rustix::fs::open(&path, flags | OFlags::NONBLOCK, Mode::empty()) {
+            // A FIFO that nobody reads yet (fifo(7)); a socket says the same, and for ever.
+            Err(Errno::NXIO) if is(&path, FileType::Fifo) => {
+                patience.check()?;
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(fail(errno)),
+            Ok(fd) => break fd,
+        }
+    };
+    rustix::fs::fcntl_setfl(&fd, append).map_err(fail)?;
+    Ok(Output::Stream(Sink::stream(path, fd)))
+}
+
+/// Standard output or standard error, if that is what `path` means.
+fn standard_stream(path: &Path) -> Option<BorrowedFd<'static>> {
+    let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+    let own = Path::new("/proc/self/fd").canonicalize().ok();
+    match path.to_str()? {
+        "/dev/stdout" => Some(rustix::stdio::stdout()),
+        "/dev/stderr" => Some(rustix::stdio::stderr()),
+        _ if own.is_none() || parent != own => None,
+        _ => match path.file_name()?.to_str()? {
+            "1" => Some(rustix::stdio::stdout()),
+            "2" => Some(rustix::stdio::stderr()),
+            _ => None,
+        },
+    }
+}
+
+fn is(path: &Path, kind: FileType) -> bool {
+    rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == kind)
+}

@@ -1,0 +1,421 @@
+//! What went wrong with an attempt, made where the call failed and classified here, once.
+
+use std::{fmt, ops::Range, time::Duration};
+
+use crate::http;
+
+/// What a time limit ran out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking up a name.
+    Resolve,
+    /// TCP, proxy and TLS together (`--connect-timeout`).
+    Connect,
+    /// Waiting for the head of an answer (`--stall-timeout`).
+    Head,
+    /// No progress, or less than the minimum rate, in a body (`--stall-timeout`).
+    Body,
+    /// The whole transfer (`--max-time`).
+    Transfer,
+}
+
+/// How a 206 lied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RangeFault {
+    /// No, more than one, or a malformed Content-Range.
+    Unreadable,
+    /// Another window than was asked for. Holds what it named.
+    Window(Range<u64>),
+    /// Content-Length differs from the range.
+    Length(u64),
+    /// multipart/byteranges.
+    Multipart,
+    /// A content coding on a range.
+    Coded,
+    /// A whole answer (200) to a range, its validator unchanged: the range was ignored.
+    Ignored,
+}
+
+/// How a resource changed under the download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedHow {
+    /// The validator differs, or went missing.
+    Validator,
+    /// The complete length differs.
+    Length {
+        /// Before.
+        was: u64,
+        /// Now.
+        is: u64,
+    },
+    /// 412, or a 200 to a request with If-Range.
+    Precondition,
+}
+
+/// What kind of TLS trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The handshake failed (exit 35).
+    Handshake,
+    /// The certificate is not trusted (exit 60).
+    Certificate,
+    /// A record was bad after the handshake (exit 56).
+    Record,
+    /// A local file (certificate, key, CA) is unusable (exit 2).
+    Setup,
+}
+
+/// What was being done to a local file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Create or open the part file.
+    Create,
+    /// Take the lock on it.
+    Lock,
+    /// Preallocate it.
+    Preallocate,
+    /// Write at an offset.
+    Write,
+    /// Read it back for the digest.
+    Read,
+    /// Cut it to size.
+    Truncate,
+    /// Sync data or directory.
+    Sync,
+    /// Rename it onto the target.
+    Publish,
+    /// Write the journal.
+    Journal,
+}
+
+/// What went wrong. Comparable, so that tests can name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The name does not resolve.
+    Resolve {
+        /// Which host.
+        host: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// No connection to any address.
+    Connect {
+        /// `host:port`.
+        target: String,
+        /// The last error's words.
+        reason: String,
+        /// Its errno, 0 if there is none.
+        errno: i32,
+    },
+    /// The proxy cannot be resolved or reached, or refuses.
+    Proxy {
+        /// What it said or what failed, credentials redacted.
+        reason: String,
+        /// Its status, if it answered a CONNECT with one.
+        status: Option<u16>,
+        /// The proxy's name did not resolve.
+        unresolved: bool,
+    },
+    /// TLS.
+    Tls {
+        /// What kind.
+        fault: TlsFault,
+        /// rustls' words, made readable.
+        reason: String,
+    },
+    /// A time limit ran out.
+    Timeout {
+        /// On what.
+        phase: Phase,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The connection broke while it was used. errno, 0 for an end of file.
+    Receive {
+        /// errno.
+        errno: i32,
+    },
+    /// A kept-alive connection was dead, or not clean, before the first byte of an answer.
+    Stale,
+    /// The body ended before its range did.
+    ShortBody {
+        /// The range that was owed.
+        range: Range<u64>,
+        /// How many bytes of it came.
+        got: u64,
+    },
+    /// The peer broke HTTP.
+    Http(http::Error),
+    /// A status that is no answer.
+    Status {
+        /// The code.
+        status: u16,
+        /// The reason phrase, escaped.
+        reason: String,
+        /// `Retry-After` in seconds.
+        retry_after: Option<u64>,
+    },
+    /// A 206, or a 200 in its place, that cannot be believed.
+    Range(RangeFault),
+    /// Another version than the first answer's.
+    Changed(ChangedHow),
+    /// `--pin require`, and there is neither a strong validator nor a digest; or ranges were
+    /// required and refused.
+    Unpinned,
+    /// Larger than `--max-size`.
+    TooLarge {
+        /// The limit.
+        limit: u64,
+        /// The size, if it is known.
+        size: Option<u64>,
+    },
+    /// A local file operation failed.
+    Store {
+        /// Which.
+        op: StoreOp,
+        /// On what path.
+        path: String,
+        /// errno; 0 where `reason` says it all.
+        errno: i32,
+        /// What went wrong, in words.
+        reason: String,
+    },
+    /// The digest differs.
+    Digest {
+        /// `sha256` and so on.
+        algorithm: &'static str,
+        /// Hex.
+        expected: String,
+        /// Hex.
+        actual: String,
+    },
+    /// What is on disk cannot be resumed, and starting over is not allowed.
+    CannotResume {
+        /// Why.
+        reason: String,
+    },
+    /// A signal, or the library's caller.
+    Cancelled {
+        /// SIGINT, SIGTERM, SIGHUP, or 0.
+        signal: i32,
+    },
+    /// A defect of this program, met without a panic. Holds what was believed impossible.
+    Internal(&'static str),
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another attempt may succeed: ask again for what is missing.
+    Retry,
+    /// As `Retry`, but nobody's fault: it costs nothing of the budget.
+    RetryFree,
+    /// The answer was a lie or garbage. Another replica may answer better: a few attempts, then
+    /// it is final.
+    RetryFew,
+    /// As `Retry`, and the server wants fewer connections or more time.
+    RetryLater {
+        /// Seconds that the server asked for.
+        after: Option<u64>,
+    },
+    /// The resource is another one now: start over if that is allowed.
+    Restart,
+    /// Nothing can mend it.
+    Fatal,
+}
+
+impl Failure {
+    /// What follows from it: the one total match (OK-12, HT-14).
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Connect { .. } | Self::Receive { .. } | Self::ShortBody { .. } => Verdict::Retry,
+            Self::Timeout { phase: Phase::Transfer, .. } => Verdict::Fatal,
+            Self::Timeout { .. } => Verdict::Retry,
+            Self::Proxy { status: Some(status), .. } => of_status(*status, None),
+            Self::Proxy { status: None, unresolved, .. } if *unresolved => Verdict::Fatal,
+            Self::Proxy { .. } => Verdict::Retry,
+            Self::Tls { fault: TlsFault::Record, .. } => Verdict::RetryFew,
+            Self::Stale => Verdict::RetryFree,
+            Self::Http(error) => of_http(error),
+            Self::Status { status, retry_after, .. } => of_status(*status, *retry_after),
+            Self::Range(_) => Verdict::RetryFew,
+            Self::Changed(_) => Verdict::Restart,
+            Self::Resolve { .. }
+            | Self::Tls { .. }
+            | Self::Unpinned
+            | Self::TooLarge { .. }
+            | Self::Store { .. }
+            | Self::Digest { .. }
+            | Self::CannotResume { .. }
+            | Self::Cancelled { .. }
+            | Self::Internal(_) => Verdict::Fatal,
+        }
+    }
+
+    /// Whether the network or the other side caused it, so that `--retry-all-errors` may ask
+    /// again where the verdict alone would not.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Proxy { .. } | Self::Status { .. } => true,
+            Self::Tls { fault, .. } => *fault != TlsFault::Setup,
+            Self::Http(error) => error.fault() == http::Fault::Peer,
+            _ => false,
+        }
+    }
+}
+
+/// 408, 429 and 5xx may pass; 501 and 505 say that they will not.
+fn of_status(status: u16, retry_after: Option<u64>) -> Verdict {
+    match status {
+        429 | 503 => Verdict::RetryLater { after: retry_after },
+        501 | 505 => Verdict::Fatal,
+        408 | 500..=599 if retry_after.is_some() => Verdict::RetryLater { after: retry_after },
+        408 | 500..=599 => Verdict::Retry,
+        _ => Verdict::Fatal,
+    }
+}
+
+/// A cut message may come whole the next time. Whoever breaks the protocol is not asked again.
+fn of_http(error: &http::Error) -> Verdict {
+    match error {
+        http::Error::Truncated => Verdict::Retry,
+        _ => Verdict::Fatal,
+    }
+}
+
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "resolving the name",
+            Self::Connect => "connecting",
+            Self::Head => "waiting for an answer",
+            Self::Body => "receiving the body",
+            Self::Transfer => "downloading",
+        })
+    }
+}
+
+impl fmt::Display for StoreOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Lock => "lock",
+            Self::Preallocate => "allocate space for",
+            Self::Write => "write",
+            Self::Read => "read back",
+            Self::Truncate => "truncate",
+            Self::Sync => "sync",
+            Self::Publish => "publish",
+            Self::Journal => "write the journal of",
+        })
+    }
+}
+
+impl fmt::Display for RangeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable => write!(f, "the answer to a range names no usable Content-Range"),
+            Self::Window(got) => {
+                write!(f, "the server sent another range ({}-{})", got.start, got.end)
+            }
+            Self::Length(got) => {
+                write!(f, "the answer to a range says it is {got} bytes long, which it cannot be")
+            }
+            Self::Multipart => write!(f, "the server answered a single range with several"),
+            Self::Coded => write!(f, "the server coded the content of a range"),
+            Self::Ignored => write!(f, "the server ignored the range and sent everything"),
+        }
+    }
+}
+
+impl fmt::Display for ChangedHow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Validator => write!(f, "its validator differs"),
+            Self::Length { was, is } => write!(f, "it was {was} bytes long and is {is}"),
+            Self::Precondition => write!(f, "the server no longer has that version"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { host, reason } => write!(f, "cannot resolve {host}: {reason}"),
+            Self::Connect { target, reason, .. } => {
+                write!(f, "cannot connect to {target}: {reason}")
+            }
+            Self::Proxy { reason, status: Some(status), .. } => {
+                write!(f, "the proxy answered {status}: {reason}")
+            }
+            Self::Proxy { reason, .. } => write!(f, "proxy: {reason}"),
+            Self::Tls { reason, .. } => write!(f, "tls: {reason}"),
+            Self::Timeout { phase: phase @ (Phase::Head | Phase::Body), limit } => {
+                write!(f, "stalled for {} while {phase}", seconds(*limit))
+            }
+            Self::Timeout { phase, limit } => {
+                write!(f, "timed out after {} while {phase}", seconds(*limit))
+            }
+            Self::Receive { errno: 0 } => write!(f, "the server closed the connection"),
+            Self::Receive { errno } => {
+                write!(f, "receive failed: {}", std::io::Error::from_raw_os_error(*errno))
+            }
+            Self::Stale => write!(f, "the kept connection was closed by the server"),
+            Self::ShortBody { range, got } if range.end == super::OPEN_END => {
+                write!(f, "the body ended early, after {got} bytes")
+            }
+            Self::ShortBody { range, got } => {
+                write!(f, "the body ended early: {got} of {} bytes", range.end - range.start)
+            }
+            Self::Http(error) => write!(f, "{error}"),
+            Self::Status { status, reason, retry_after } => {
+                write!(f, "the server answered {status}")?;
+                if !reason.is_empty() {
+                    write!(f, " {reason}")?;
+                }
+                match retry_after {
+                    Some(after) => write!(f, " (retry after {after} s)"),
+                    None => Ok(()),
+                }
+            }
+            Self::Range(fault) => write!(f, "{fault}"),
+            Self::Changed(how) => write!(f, "the resource changed during the download: {how}"),
+            Self::Unpinned => {
+                write!(f, "nothing ties the ranges together: no strong validator and no digest")
+            }
+            Self::TooLarge { limit, size: Some(size) } => {
+                write!(f, "the resource is {size} bytes, more than the limit of {limit}")
+            }
+            Self::TooLarge { limit, size: None } => {
+                write!(f, "the resource is larger than the limit of {limit} bytes")
+            }
+            Self::Store { op, path, errno: 0, reason } => write!(f, "cannot {op} {path}: {reason}"),
+            Self::Store { op, path, errno, reason } if reason.is_empty() => {
+                let error = std::io::Error::from_raw_os_error(*errno);
+                write!(f, "cannot {op} {path}: {error}")
+            }
+            Self::Store { op, path, reason, .. } => write!(f, "cannot {op} {path}: {reason}"),
+            Self::Digest { algorithm, expected, actual } => {
+                write!(f, "{algorithm} mismatch: expected {expected}, got {actual}")
+            }
+            Self::CannotResume { reason } => write!(f, "cannot resume: {reason}"),
+            Self::Cancelled { signal: 0 } => write!(f, "cancelled"),
+            Self::Cancelled { signal } => write!(f, "cancelled by signal {signal}"),
+            Self::Internal(what) => write!(f, "a defect of this program: {what}"),
+        }
+    }
+}
+
+/// `30 s`, `1.5 s`, `0.25 s`.
+fn seconds(limit: Duration) -> String {
+    format!("{} s", limit.as_secs_f64())
+}

@@ -1,0 +1,17 @@
+//! What the two planes say to each other: commands, events, failures and the policy, as values. It
+//! knows no machine and no shell.
+#![forbid(unsafe_code)]
+
+mod command;
+pub(crate) mod expect;
+mod failure;
+mod policy;
+mod view;
+
+pub use command::{
+    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, OPEN_END, StoreEvent,
+};
+pub use expect::Expect;
+pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
+pub use policy::{Connections, Finished, Pin, Policy};
+pub use view::{Activity, Route, Trouble, View};
