@@ -138,6 +138,33 @@ impl Source {
         self.tokens.get(at).map_or("", |t| &t.text)
     }
 
+    /// Structs with named fields: name, line, and how many fields.
+    pub(crate) fn structs(&self) -> Vec<(String, usize, usize)> {
+        let mut structs = Vec::new();
+        for at in 0..self.tokens.len() {
+            if self.word(at) != "struct" || !is_identifier(self.word(at + 1)) {
+                continue;
+            }
+            let open = (at..self.tokens.len()).find(|at| matches!(self.word(*at), "{" | ";" | "("));
+            let Some(open) = open.filter(|open| self.word(*open) == "{") else { continue };
+            let (mut depth, mut fields, mut end) = (0_i32, 0, open);
+            loop {
+                match self.word(end) {
+                    "{" | "(" | "[" => depth += 1,
+                    "}" | ")" | "]" => depth -= 1,
+                    ":" if depth == 1 => fields += 1,
+                    _ => {}
+                }
+                end += 1;
+                if depth == 0 || end >= self.tokens.len() {
+                    break;
+                }
+            }
+            structs.push((self.word(at + 1).to_owned(), self.tokens[at].line, fields));
+        }
+        structs
+    }
+
     /// Functions with bodies, closures not.
     pub(crate) fn functions(&self) -> Vec<Function> {
         let mut functions = Vec::new();
