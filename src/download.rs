@@ -1,23 +1,29 @@
 //! The facade: build a [`Download`], run it, get a [`Report`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use url::Url;
 
 use crate::{
     credentials::private_fields,
-    engine::{Engine, Message, coordinator::Coordinator, descriptors_left, seat},
+    engine::{
+        Engine, Inbox, Message,
+        clerk::Clerk,
+        coordinator::Coordinator,
+        delivery::Delivery,
+        descriptors_left,
+        shelf::{Published, Shelf, no_thread},
+    },
     error::{Error, ErrorKind, outcome},
     event::{Counter, Event, Observer},
     files::{
-        Wants,
+        checks::{Checked, Checks},
         existing::{Existing, Patience},
         output::{self, Start},
     },
@@ -26,15 +32,15 @@ use crate::{
     link::Limits,
     net::{Connector, resolve::split_zone},
     options::{Connections, EngineChoice, Fsync, Options},
-    orders::{Failure, Finished, Policy, Route, View},
-    report::{Report, Strategy},
+    orders::{Failure, Finished, Policy, Route, StoreOp, View},
+    report::{Report, ReportedDigest, Strategy},
     transfer::Transfer,
 };
 
 /// Stops a running download from another thread; cheap to clone.
 #[derive(Clone)]
 pub struct Canceller {
-    messages: Sender<Message>,
+    inbox: Inbox<Message>,
     signal: Arc<OnceLock<i32>>,
 }
 
@@ -44,7 +50,7 @@ impl Canceller {
     pub fn cancel(&self, signal: i32) {
         let signal = *self.signal.get_or_init(|| signal);
         // Nobody listens when the download is over, and that is as good.
-        let _ = self.messages.send(Message::Cancel(signal));
+        self.inbox.send(Message::Cancel(signal));
     }
 }
 
@@ -59,7 +65,7 @@ pub struct Download {
     url: Url,
     options: Options,
     counter: Counter,
-    messages: (Sender<Message>, Receiver<Message>),
+    inbox: Inbox<Message>,
     signal: Arc<OnceLock<i32>>,
 }
 
@@ -75,8 +81,8 @@ impl Download {
         if zone.is_some() {
             options.network.zone = zone;
         }
-        let (counter, messages, signal) = (Counter::default(), unbounded(), Arc::default());
-        Ok(Self { url, options, counter, messages, signal })
+        let (counter, inbox, signal) = <(Counter, Inbox<Message>, _)>::default();
+        Ok(Self { url, options, counter, inbox, signal })
     }
 
     /// The progress counter, readable from any thread while the download runs.
@@ -88,7 +94,7 @@ impl Download {
     /// What stops it from another thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller { messages: self.messages.0.clone(), signal: Arc::clone(&self.signal) }
+        Canceller { inbox: self.inbox.clone(), signal: Arc::clone(&self.signal) }
     }
 
     /// Downloads, and returns when the name is published or the download failed.
@@ -97,57 +103,63 @@ impl Download {
     /// Whatever went wrong first.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Report, Error> {
         let started = Instant::now();
-        let Self { url, options, counter, messages, signal } = self;
+        let Self { url, options, counter, inbox, signal } = self;
         observer.on(&Event::Started { url: http::redact(&url) });
         let network = &options.network;
         let connector = Connector::new(network, &options.tls, options.connect_timeout)
             .map_err(|failure| outcome::early(&failure))?;
-        let wants = Wants {
-            digest: options.digest.clone(),
+        let checks = Checks {
+            demanded: options.digests.clone(),
             stated: None,
-            print_digest: options.print_digest,
+            printed: options.print_digests.clone(),
             sync: match options.fsync {
-                Fsync::Auto => options.digest.is_some(),
+                Fsync::Auto => !options.digests.is_empty(),
                 Fsync::Always => true,
                 Fsync::Never => false,
             },
         };
         let cancelled = || signal.get().copied();
         let patience = Patience::new(&cancelled, options.max_time);
-        let start = output::ready(&url, &options, &wants, &patience, observer);
+        let start = output::ready(&url, &options, &checks, &patience, observer);
         let ready = match start.map_err(|failure| outcome::early(&failure))? {
             Start::Download(ready) => ready,
             Start::UpToDate { path, existing } => {
-                return Ok(up_to_date(&url, &options, path, existing, started.elapsed()));
+                return Ok(up_to_date(&url, &options, &checks, path, existing, started));
             }
         };
         for note in &ready.notes {
             observer.on(&Event::Note(note.clone()));
         }
         let streamed = matches!(ready.output, output::Output::Stream(_));
-        let means = match Means::of(&url, &options, streamed, ready.finished.clone(), observer) {
-            Ok(means) => means,
-            Err(error) => {
-                ready.abandon();
-                return Err(error);
-            }
-        };
+        let means =
+            match Means::of(&url, &options, streamed, ready.finished.clone(), &inbox, observer) {
+                Ok(means) => means,
+                Err(error) => {
+                    ready.abandon();
+                    return Err(error);
+                }
+            };
         let Means { policy, wanted, limits, engine } = means;
         if let Some(trust) = connector.trust_note(&url) {
             observer.on(&Event::Note(trust));
         }
-        let seat = seat::Seat::new(&url, ready.output, ready.have, ready.computed, wants, counter);
+        let delivery = Delivery::new(&url, !checks.algorithms().is_empty(), counter);
+        let shelf = Shelf::new(ready.output, ready.have, ready.computed, checks);
         let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
         let id = fleet.add(Transfer::new(url, policy, ready.held, Duration::ZERO));
+        let clerk = Clerk::start(BTreeMap::from([(id, shelf)]), started, &inbox);
+        let clerk = clerk.map_err(|error| outcome::early(&no_thread(StoreOp::Create, &error)))?;
         let mut coordinator = Coordinator {
             fleet,
             engine,
             connector: Arc::new(connector),
             limits,
-            messages,
+            inbox,
             started,
             observer,
-            seats: BTreeMap::from([(id, seat)]),
+            deliveries: BTreeMap::from([(id, delivery)]),
+            clerk,
+            changed: BTreeSet::new(),
             handles: BTreeMap::new(),
             cancelled: None,
             ending: None,
@@ -172,15 +184,13 @@ impl Means {
         options: &Options,
         streamed: bool,
         finished: Option<Finished>,
+        inbox: &Inbox<Message>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
         let policy = Policy { finished, ..policy(url, options, streamed)? };
-        let (wanted, likely) = match policy.connections {
-            Connections::Auto { max } => (max, max.min(LIKELY)),
-            Connections::Exactly(count) => (count, count),
-        };
+        let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
         let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
-        let engine = engine(options.engine, (wanted, likely), limits, observer)?;
+        let engine = engine(options.engine, wanted, inbox, observer)?;
         Ok(Self { policy, wanted, limits, engine })
     }
 }
@@ -227,7 +237,7 @@ fn policy(url: &Url, options: &Options, streamed: bool) -> Result<Policy, Error>
         first_part: options.part_size.unwrap_or(defaults.first_part),
         min_split: options.min_split.unwrap_or(defaults.min_split),
         pin: options.pin,
-        digest: options.digest.is_some(),
+        digest: !options.digests.is_empty(),
         retries: options.retries,
         retry_max_time: options.retry_max_time,
         retry_all: options.retry_all_errors,
@@ -269,13 +279,13 @@ fn write_size(connections: usize) -> usize {
 
 fn engine(
     choice: EngineChoice,
-    (most, likely): (usize, usize),
-    limits: Limits,
+    most: usize,
+    inbox: &Inbox<Message>,
     observer: &mut dyn Observer,
 ) -> Result<Engine, Error> {
-    let (engine, note) = Engine::detect(choice, most, likely, limits).map_err(|why| {
+    let (engine, note) = Engine::detect(choice, most, inbox).map_err(|why| {
         let error = Error::new(ErrorKind::Usage, why);
-        error.with_hint("--engine auto falls back to threads")
+        error.with_hint("--engine auto falls back to epoll")
     })?;
     note.into_iter().for_each(|note| observer.on(&Event::Note(note)));
     observer.on(&Event::Note(format!("engine: {}", engine.name())));
@@ -300,44 +310,49 @@ fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report,
     }
     let engine = coordinator.engine.name();
     let elapsed = coordinator.started.elapsed();
-    let seat = coordinator.seats.remove(&id).ok_or_else(internal)?;
-    Ok(report(seat, view, engine, elapsed))
+    let delivery = coordinator.deliveries.remove(&id).ok_or_else(internal)?;
+    Ok(report(delivery, view, engine, elapsed))
 }
 
 /// The report on a file that was there already, whose digest is all that was looked at.
 fn up_to_date(
     url: &Url,
     options: &Options,
+    checks: &Checks,
     path: PathBuf,
     existing: Existing,
-    elapsed: Duration,
+    started: Instant,
 ) -> Report {
     let Existing { size, computed } = existing;
     let engine = match options.engine {
-        EngineChoice::Threads => "threads",
+        EngineChoice::Epoll => "epoll",
         EngineChoice::Uring => "uring",
         EngineChoice::Auto => "none",
     };
-    let digest = computed.into_iter().next_back();
     Report {
         path: Some(path),
         size,
         resumed: size,
-        digest: digest.map(|(algorithm, hex)| (algorithm.name(), hex)),
-        verified: true,
+        digests: digests(checks.checked(computed)),
         strategy: Strategy::UpToDate,
-        elapsed,
+        elapsed: started.elapsed(),
         ..Report::new(http::redact(url), engine)
     }
 }
 
-fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Duration) -> Report {
-    let verified = seat.verified();
-    let computed = seat.computed.drain(..).next_back();
+fn digests(checked: Vec<Checked>) -> Vec<ReportedDigest> {
+    let reported = |of: Checked| ReportedDigest::new(of.algorithm.name(), of.hex, of.verified);
+    checked.into_iter().map(reported).collect()
+}
+
+fn report(delivery: Delivery, view: View, engine: &'static str, elapsed: Duration) -> Report {
+    let transfer_elapsed = delivery.transfer_elapsed();
+    let url = delivery.url().to_owned();
+    let Published { path, digests: checked } = delivery.published;
     Report {
-        url: seat.url().to_owned(),
+        url,
         final_url: http::redact(&view.final_url),
-        path: seat.path.take(),
+        path,
         size: view.done,
         transferred: view.done.saturating_sub(view.resumed),
         resumed: view.resumed,
@@ -347,8 +362,8 @@ fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Durat
             .as_ref()
             .map(|tag| if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }),
         last_modified: view.validators.last_modified.map(|(text, _)| text),
-        digest: computed.map(|(algorithm, hex)| (algorithm.name(), hex)),
-        verified,
+        content_encoding: view.content_encoding,
+        digests: digests(checked),
         verified_length: view.verified_length,
         strategy: match view.route {
             Route::Ranges => Strategy::Ranges,
@@ -361,12 +376,10 @@ fn report(mut seat: seat::Seat, view: View, engine: &'static str, elapsed: Durat
         requests: view.requests,
         retries: view.retries,
         elapsed,
-        transfer_elapsed: seat.transfer_elapsed(),
+        transfer_elapsed,
     }
 }
 
-/// How many connections `Auto` makes before it knows whether more help.
-const LIKELY: usize = 4;
 /// All buffers of a download together, in bytes.
 const BUFFERS: usize = 16 << 20;
 /// The least that a connection writes at a time.

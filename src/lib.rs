@@ -28,7 +28,7 @@
 //! | [`link`] | the data plane of one connection, over whatever tells it the time |
 //! | `net` | from a URL to a connected, secured socket |
 //! | `files` | part file, side files, journal on disk, digests, names |
-//! | `engine` | the loops: the coordinator, rings, threads |
+//! | `engine` | the loops: the coordinator, rings, epoll |
 //! | [`origin`] | the embedded HTTP origin of `uget serve` and `uget bench` |
 
 pub mod fleet;
@@ -62,4 +62,4 @@ pub use options::{
     Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, Network,
     Options, Pin, Proxies, Resolve, Secret, Target, Tls,
 };
-pub use report::{Report, Strategy};
+pub use report::{Report, ReportedDigest, Strategy};

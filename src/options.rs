@@ -21,13 +21,13 @@ pub enum Target {
 /// Which engine moves the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// io_uring where the kernel allows it, else threads.
+    /// io_uring where the kernel allows it, else epoll.
     #[default]
     Auto,
     /// io_uring or an error.
     Uring,
-    /// Blocking sockets and `pwrite`.
-    Threads,
+    /// Readiness and `pwrite`.
+    Epoll,
 }
 
 /// When data and directory are synced before the name is published.
@@ -282,10 +282,10 @@ pub struct Options {
     pub engine: EngineChoice,
     /// What ties ranges together.
     pub pin: Pin,
-    /// The digest that the object must have.
-    pub digest: Option<Digest>,
-    /// A digest to compute and report.
-    pub print_digest: Option<Algorithm>,
+    /// The digests that the object must have, every one of them.
+    pub digests: Vec<Digest>,
+    /// Digests to compute and report.
+    pub print_digests: Vec<Algorithm>,
     /// Attempts in a row without progress.
     pub retries: u32,
     /// No retry later than this after the start.
@@ -338,8 +338,8 @@ impl Default for Options {
             min_split: None,
             engine: EngineChoice::Auto,
             pin: Pin::Auto,
-            digest: None,
-            print_digest: None,
+            digests: Vec::new(),
+            print_digests: Vec::new(),
             retries: 5,
             retry_max_time: None,
             retry_all_errors: false,

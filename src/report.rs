@@ -25,6 +25,26 @@ impl Strategy {
     }
 }
 
+/// A digest of the whole object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReportedDigest {
+    /// `sha256` and so on.
+    pub algorithm: &'static str,
+    /// Lower-case hex.
+    pub value: String,
+    /// It was given, by the user or by the server (`Repr-Digest`), and matched.
+    pub verified: bool,
+}
+
+impl ReportedDigest {
+    /// A digest by its algorithm's name and its hex.
+    #[must_use]
+    pub fn new(algorithm: &'static str, value: impl Into<String>, verified: bool) -> Self {
+        Self { algorithm, value: value.into(), verified }
+    }
+}
+
 /// The facts of one download; what is unknown is absent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -45,10 +65,10 @@ pub struct Report {
     pub etag: Option<String>,
     /// `Last-Modified`, as received.
     pub last_modified: Option<String>,
-    /// Algorithm name and hex of the digest that was computed.
-    pub digest: Option<(&'static str, String)>,
-    /// A digest was given, by the user or by the server (`Repr-Digest`), and it matched.
-    pub verified: bool,
+    /// `Content-Encoding`: the file holds the content so coded.
+    pub content_encoding: Option<String>,
+    /// The digests that were computed; those that were checked come first.
+    pub digests: Vec<ReportedDigest>,
     /// The end of the object was known by a length or a last chunk (not by a close).
     pub verified_length: bool,
     /// How the bytes came.
@@ -70,6 +90,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// A digest was given, by the user or by the server (`Repr-Digest`), and it matched.
+    #[must_use]
+    pub fn verified(&self) -> bool {
+        self.digests.iter().any(|digest| digest.verified)
+    }
+
     /// A report on `url` (redacted already) that says nothing yet: zero everywhere, and one stream.
     #[must_use]
     pub fn new(url: impl Into<String>, engine: &'static str) -> Self {
@@ -83,8 +109,8 @@ impl Report {
             resumed: 0,
             etag: None,
             last_modified: None,
-            digest: None,
-            verified: false,
+            content_encoding: None,
+            digests: Vec::new(),
             verified_length: true,
             strategy: Strategy::Stream,
             fallback_reason: None,

@@ -5,6 +5,8 @@
 //! here, with its reason.
 #![expect(clippy::expect_used, reason = "a test that cannot read the sources must fail")]
 
+#[path = "tidy/flags.rs"]
+mod flags;
 #[path = "tidy/rooms.rs"]
 mod rooms;
 #[path = "tidy/source.rs"]
@@ -52,16 +54,10 @@ const OUTER: &[&str] = &["download", "cli", "main"];
 const UNSAFE: &[&str] = &[
     // The program before `main`: descriptors 0 to 2 and inherited signals.
     "src/cli/inherited.rs",
-    // Borrows a socket's number to shut it down from another thread.
-    "src/engine/stop.rs",
     // Maps the part file to hash it; the only mapping there is.
     "src/files/reread.rs",
-    // Sets SO_RCVLOWAT, for which there is no safe call.
-    "src/engine/lowat.rs",
-    // Hands descriptors to tokio-uring.
-    "src/engine/uring/io.rs",
-    // Pushes a nop to see whether the kernel takes it.
-    "src/engine/uring/mod.rs",
+    // What the loops ask of the kernel for which there is no safe call.
+    "src/engine/raw.rs",
     // Waits for a child with its resource usage.
     "src/origin/host.rs",
 ];
@@ -111,11 +107,10 @@ const WIDE: &[(&str, &str)] = &[
 const CIRCLES: &[&str] = &[
     "cli::bench cli::bench::table",
     "cli::config cli::config::network cli::config::request",
-    "engine engine::threads engine::uring engine::uring::io engine::uring::receive \
-     engine::uring::worker",
+    "engine engine::clerk engine::epoll engine::epoll::io engine::opening engine::post \
+     engine::uring engine::uring::io engine::uring::worker",
     "http::body http::body::chunked",
     "http::field http::field::stated",
-    "net net::dial net::relay net::trust",
     "orders::command orders::expect orders::failure",
     "origin origin::connection",
     "transfer transfer::ask transfer::mirror transfer::recover",

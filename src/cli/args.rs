@@ -126,7 +126,7 @@ pub(crate) struct ParallelArgs {
     /// The least that is worth a connection (default 1MiB)
     #[arg(long, value_name = "SIZE", value_parser = size::bytes_nonzero)]
     pub(crate) min_split: Option<u64>,
-    /// What moves the bytes: auto, uring or threads
+    /// What moves the bytes: auto, uring or epoll
     #[arg(long, value_name = "ENGINE", value_parser = engine)]
     pub(crate) engine: Option<EngineChoice>,
     /// What must tie the ranges together: auto, require (or fail) or none (trust lengths alone)
@@ -142,20 +142,21 @@ pub(crate) struct ParallelArgs {
 #[command(next_help_heading = "Checking")]
 pub(crate) struct CheckArgs {
     /// Publish only if the SHA-256 is HEX
-    #[arg(long, value_name = "HEX", value_parser = sha256, conflicts_with = "digest")]
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub(crate) sha256: Option<Digest>,
-    /// The same for sha256, sha512, sha1, md5 or blake3
-    #[arg(long, value_name = "ALGO:HEX")]
-    pub(crate) digest: Option<Digest>,
-    /// Compute a digest and report it (sha256 unless named)
+    /// The same for sha256, sha512, sha1, md5 or blake3; repeatable
+    #[arg(long = "digest", value_name = "ALGO:HEX")]
+    pub(crate) digests: Vec<Digest>,
+    /// Compute a digest and report it (sha256 unless named); repeatable
     #[arg(
-        long,
+        long = "print-digest",
         value_name = "ALGO",
         num_args = 0..=1,
+        action = ArgAction::Append,
         require_equals = true,
         default_missing_value = "sha256"
     )]
-    pub(crate) print_digest: Option<Algorithm>,
+    pub(crate) print_digests: Vec<Algorithm>,
     /// Refuse anything larger
     #[arg(long, value_name = "SIZE", value_parser = size::bytes)]
     pub(crate) max_size: Option<u64>,
@@ -351,7 +352,7 @@ pub(crate) fn connections(text: &str) -> Result<Wanted, String> {
     }
 }
 
-/// Parses `--engine`.
+/// Parses `--engine`. `threads` is what epoll was called, and means the same.
 ///
 /// # Errors
 /// In words.
@@ -359,8 +360,8 @@ pub(crate) fn engine(text: &str) -> Result<EngineChoice, String> {
     match text {
         "auto" => Ok(EngineChoice::Auto),
         "uring" | "io_uring" => Ok(EngineChoice::Uring),
-        "threads" => Ok(EngineChoice::Threads),
-        _ => Err("expected auto, uring or threads".to_owned()),
+        "epoll" | "threads" => Ok(EngineChoice::Epoll),
+        _ => Err("expected auto, uring or epoll".to_owned()),
     }
 }
 

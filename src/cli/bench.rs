@@ -81,7 +81,8 @@ pub(crate) struct BenchArgs {
 enum Engines {
     Auto,
     Uring,
-    Threads,
+    #[value(alias = "threads")]
+    Epoll,
     All,
 }
 
@@ -142,9 +143,9 @@ fn plan(engines: Engines, connections: u16, uring: bool) -> Vec<Case> {
     let names: &[&'static str] = match engines {
         Engines::Auto => &["auto"],
         Engines::Uring => &["uring"],
-        Engines::Threads => &["threads"],
-        Engines::All if uring => &["uring", "threads"],
-        Engines::All => &["threads"],
+        Engines::Epoll => &["epoll"],
+        Engines::All if uring => &["uring", "epoll"],
+        Engines::All => &["epoll"],
     };
     let mut cases: Vec<Case> =
         names.iter().map(|&engine| Case { engine, connections, digest: false }).collect();

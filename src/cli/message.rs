@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use uget::{Error, ErrorKind, Report, Strategy};
+use uget::{Error, ErrorKind, Report, ReportedDigest, Strategy};
 
 use super::text;
 
@@ -87,7 +87,7 @@ pub(crate) fn usage(error: &clap::Error) -> Error {
     }
 }
 
-/// `NAME 1.00 GiB in 1.23s (832.52 MiB/s) with 16 connections, sha256 verified`.
+/// `NAME 1.00 GiB in 1.23s (832.52 MiB/s) with 16 connections, sha256 HEX verified`.
 pub(crate) fn summary(report: &Report) -> String {
     let name = match &report.path {
         Some(path) => text::escape(&path.to_string_lossy()),
@@ -97,25 +97,32 @@ pub(crate) fn summary(report: &Report) -> String {
     let mut line = match report.strategy {
         Strategy::UpToDate => format!("{name} {size}, up to date"),
         Strategy::Ranges | Strategy::Stream => format!(
-            "{name} {size} in {} ({}) with {}",
+            "{name} {size} in {}{} with {}",
             text::precise(report.elapsed),
-            text::rate(text::average(report.transferred, report.transfer_elapsed)),
+            rate(report),
             connections(report.connections)
         ),
     };
     if report.resumed > 0 && report.strategy != Strategy::UpToDate {
         line += &format!(", {} from an earlier run", text::bytes(report.resumed));
     }
-    match &report.digest {
-        Some((name, _)) if report.verified => line += &format!(", {name} verified"),
-        Some((name, hex)) => line += &format!(", {name} {hex}"),
-        None => {}
+    for ReportedDigest { algorithm, value, verified, .. } in &report.digests {
+        let verified = if *verified { " verified" } else { "" };
+        line += &format!(", {algorithm} {value}{verified}");
     }
     if !report.verified_length {
         line += ", length unverified";
     }
     line.push('\n');
     line
+}
+
+/// ` (832.52 MiB/s)`; nothing where all bytes came at once, or none did.
+fn rate(report: &Report) -> String {
+    match text::average(report.transferred, report.transfer_elapsed) {
+        none if none <= 0.0 => String::new(),
+        rate => format!(" ({})", text::rate(rate)),
+    }
 }
 
 /// `16 connections`, `1 connection`.
@@ -256,13 +263,15 @@ mod tests {
     fn summaries() {
         let mut all = summary(&finished());
         let mut verified = finished();
-        verified.digest = Some(("sha256", "ab12".to_owned()));
-        verified.verified = true;
+        verified.digests = vec![
+            ReportedDigest::new("sha256", "ab12", true),
+            ReportedDigest::new("md5", "cd34", false),
+        ];
         verified.resumed = 1 << 29;
         verified.transferred = 1 << 29;
         all += &summary(&verified);
         let mut printed = finished();
-        printed.digest = Some(("md5", "ab12".to_owned()));
+        printed.digests = vec![ReportedDigest::new("md5", "ab12", false)];
         printed.path = None;
         printed.connections = 1;
         printed.verified_length = false;

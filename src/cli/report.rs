@@ -1,65 +1,16 @@
 //! What machines read: the report of `--json` and the events of `--progress json`.
-//!
-//! # The report
-//!
-//! `--json` prints one object in one line on standard output (on standard error with `-o -`).
-//! Every field is there on success; what is unknown is `null`. Times are seconds, sizes are bytes.
-//!
-//! | field | |
-//! |---|---|
-//! | `schema` | 1; grows when a field changes its meaning or goes, not when one is added |
-//! | `url`, `final_url` | as asked, and after redirects; without secrets |
-//! | `path` | the published file; `null` for standard output |
-//! | `size` | the complete length |
-//! | `transferred`, `resumed` | bytes fetched in this run, bytes of earlier runs that were used |
-//! | `etag`, `last_modified` | as received |
-//! | `digest`, `sha256` | `ALGO:HEX` of the digest that was computed; its hex if that is SHA-256 |
-//! | `verified` | a digest was given, by the user or by the server, and it matched |
-//! | `verified_length` | the end was known by a length or a last chunk, not by a close |
-//! | `strategy` | `ranges`, `stream` or `up-to-date` |
-//! | `fallback_reason` | why one stream was used where many were wanted |
-//! | `engine` | `uring` or `threads`; `none` where nothing had to be asked and none was chosen |
-//! | `connections` | the most that were open at once |
-//! | `requests`, `retries` | requests sent, redirects and retries included; attempts made again |
-//! | `elapsed`, `transfer_elapsed` | start to published name; first to last body byte |
-//! | `exit_code` | 0 |
-//!
-//! After a failure the object holds `schema`, `url` (`null` if it was unusable), `exit_code` and
-//! `error`, an object of `kind` (`connect`, `status`, `digest`, ...), `status` (a number, with the
-//! kind `status`), `message` and `hint`. A command line that makes no sense has no report.
-//!
-//! # Events
-//!
-//! `--progress json` prints one object a line on standard error, and nothing else goes there. Each
-//! holds `schema` (1), `event` and `elapsed`, and by `event`:
-//!
-//! | event | further fields |
-//! |---|---|
-//! | `started` | `url` |
-//! | `phase` | `phase`: see below |
-//! | `discovered` | `final_url`, `total`, `resumed`, `path`, `connections` |
-//! | `progress` | `bytes`, `total`, `connections`, `rate`, `eta_s` |
-//! | `note`, `warning` | `text` |
-//! | `finished` | the fields of the report |
-//! | `failed` | `url`, `exit_code`, `error` |
-//!
-//! A phase is `connecting`, `probing`, `allocating` (with `size`), `downloading`, `waiting` (with
-//! `delay` and `why`), `verifying` or `publishing`. `rate` is bytes a second over the last second.
-//! There is a `progress` event for every MiB, unless the reader is too slow for that, and one for
-//! the last byte.
-//!
-//! Readers skip events, phases and fields that they do not know.
+//! The README says what is in them ("For programs").
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use uget::{Error, ErrorKind, Event, Phase, Report};
+use uget::{Error, ErrorKind, Event, Phase, Report, ReportedDigest};
 
 use super::{exit, message, text};
 
 /// The report of a download that succeeded.
 pub(crate) fn success(report: &Report) -> Value {
-    let sha256 = report.digest.as_ref().filter(|(name, _)| *name == "sha256");
+    let sha256 = report.digests.iter().find(|digest| digest.algorithm == "sha256");
     json!({
         "schema": SCHEMA,
         "url": report.url,
@@ -70,9 +21,11 @@ pub(crate) fn success(report: &Report) -> Value {
         "resumed": report.resumed,
         "etag": report.etag,
         "last_modified": report.last_modified,
-        "digest": report.digest.as_ref().map(|(name, hex)| format!("{name}:{hex}")),
-        "sha256": sha256.map(|(_, hex)| hex),
-        "verified": report.verified,
+        "content_encoding": report.content_encoding,
+        "digest": report.digests.first().map(|of| format!("{}:{}", of.algorithm, of.value)),
+        "digests": report.digests.iter().map(digest).collect::<Vec<_>>(),
+        "sha256": sha256.map(|digest| &digest.value),
+        "verified": report.verified(),
         "verified_length": report.verified_length,
         "strategy": report.strategy.name(),
         "fallback_reason": report.fallback_reason,
@@ -84,6 +37,10 @@ pub(crate) fn success(report: &Report) -> Value {
         "transfer_elapsed": seconds(report.transfer_elapsed),
         "exit_code": 0,
     })
+}
+
+fn digest(of: &ReportedDigest) -> Value {
+    json!({ "algorithm": of.algorithm, "value": of.value, "verified": of.verified })
 }
 
 /// The report of a download that failed; `url` is redacted already.
@@ -187,15 +144,17 @@ mod tests {
 
     #[test]
     fn success_has_every_field() {
-        let mut full = Report::new("http://host/file.iso", "threads");
+        let mut full = Report::new("http://host/file.iso", "epoll");
         full.final_url = "http://mirror/file.iso".to_owned();
         full.path = Some("out/file.iso".into());
         full.size = 1000;
         full.transferred = 600;
         full.resumed = 400;
         full.etag = Some("\"abc\"".to_owned());
-        full.digest = Some(("sha256", "ab12".to_owned()));
-        full.verified = true;
+        full.digests = vec![
+            ReportedDigest::new("md5", "cd34", true),
+            ReportedDigest::new("sha256", "ab12", false),
+        ];
         full.strategy = Strategy::Ranges;
         full.connections = 16;
         full.requests = 18;
@@ -205,37 +164,54 @@ mod tests {
         check(
             &success(&full),
             &expect![[r#"
-            {
-              "connections": 16,
-              "digest": "sha256:ab12",
-              "elapsed": 1.234,
-              "engine": "threads",
-              "etag": "\"abc\"",
-              "exit_code": 0,
-              "fallback_reason": null,
-              "final_url": "http://mirror/file.iso",
-              "last_modified": null,
-              "path": "out/file.iso",
-              "requests": 18,
-              "resumed": 400,
-              "retries": 1,
-              "schema": 1,
-              "sha256": "ab12",
-              "size": 1000,
-              "strategy": "ranges",
-              "transfer_elapsed": 1.0,
-              "transferred": 600,
-              "url": "http://host/file.iso",
-              "verified": true,
-              "verified_length": true
-            }"#]],
+                {
+                  "connections": 16,
+                  "content_encoding": null,
+                  "digest": "md5:cd34",
+                  "digests": [
+                    {
+                      "algorithm": "md5",
+                      "value": "cd34",
+                      "verified": true
+                    },
+                    {
+                      "algorithm": "sha256",
+                      "value": "ab12",
+                      "verified": false
+                    }
+                  ],
+                  "elapsed": 1.234,
+                  "engine": "epoll",
+                  "etag": "\"abc\"",
+                  "exit_code": 0,
+                  "fallback_reason": null,
+                  "final_url": "http://mirror/file.iso",
+                  "last_modified": null,
+                  "path": "out/file.iso",
+                  "requests": 18,
+                  "resumed": 400,
+                  "retries": 1,
+                  "schema": 1,
+                  "sha256": "ab12",
+                  "size": 1000,
+                  "strategy": "ranges",
+                  "transfer_elapsed": 1.0,
+                  "transferred": 600,
+                  "url": "http://host/file.iso",
+                  "verified": true,
+                  "verified_length": true
+                }"#]],
         );
         let mut sparse = Report::new("http://host/", "uring");
-        sparse.digest = Some(("md5", "ab12".to_owned()));
+        sparse.digests = vec![ReportedDigest::new("md5", "ab12", false)];
         sparse.fallback_reason = Some("no strong validator".to_owned());
         let keys = |value: &Value| value.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
         assert_eq!(keys(&success(&sparse)), keys(&success(&full)), "unknown is null, not absent");
         assert_eq!(success(&sparse)["sha256"], Value::Null);
+        let readme = include_str!("../../README.md");
+        for key in keys(&success(&full)).unwrap() {
+            assert!(readme.contains(&format!("`{key}`")), "the README does not tell of {key}");
+        }
     }
 
     #[test]

@@ -2,23 +2,28 @@
 //! observer, and every report back to the fleet. Nothing is decided here.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use tokio::sync::mpsc::UnboundedSender;
-
-use super::{Engine, Message, Opening, Order, Reporter, no_thread, orders, seat::Seat, stop::Stop};
+use super::{
+    Engine, Inbox, Message, Order, Reporter,
+    clerk::{Clerk, Job as FileJob, Stored},
+    delivery::{Delivery, Follows},
+    no_thread,
+    opening::{Open, Opening},
+    post::{Mail, Post},
+    stop::Stop,
+};
 use crate::{
     error::outcome,
-    event::Observer,
+    event::{Event, Observer},
     fleet::{Fleet, TransferId},
     http::request::TargetForm,
     link::{Job, Limits},
     net::Connector,
-    orders::{Accept, Command, Conn, ConnEvent, Failure, StoreEvent},
+    orders::{Accept, Command, Conn, ConnEvent, Failure},
 };
 
 /// The shell around a [`Fleet`].
@@ -27,10 +32,14 @@ pub(crate) struct Coordinator<'a> {
     pub(crate) engine: Engine,
     pub(crate) connector: Arc<Connector>,
     pub(crate) limits: Limits,
-    pub(crate) messages: (Sender<Message>, Receiver<Message>),
+    pub(crate) inbox: Inbox<Message>,
     pub(crate) started: Instant,
     pub(crate) observer: &'a mut dyn Observer,
-    pub(crate) seats: BTreeMap<TransferId, Seat>,
+    pub(crate) deliveries: BTreeMap<TransferId, Delivery>,
+    /// Keeps their files.
+    pub(crate) clerk: Clerk,
+    /// Of which the observer may not know everything.
+    pub(crate) changed: BTreeSet<TransferId>,
     pub(crate) handles: BTreeMap<Conn, Handle>,
     /// By which signal it is cancelled.
     pub(crate) cancelled: Option<i32>,
@@ -41,8 +50,10 @@ pub(crate) struct Coordinator<'a> {
 /// One connection as the coordinator knows it.
 pub(crate) struct Handle {
     stop: Arc<Stop>,
-    /// Gone when no further order may follow: an idle worker ends by that.
-    orders: Option<UnboundedSender<Order>>,
+    /// Its worker's.
+    post: Post,
+    /// No further order may follow.
+    closed: bool,
     /// Which transfer it works for.
     serves: TransferId,
     /// It is being opened, or an attempt runs on it: a last report is still to come.
@@ -50,21 +61,33 @@ pub(crate) struct Handle {
 }
 
 impl Coordinator<'_> {
-    /// Runs until every transfer is over.
+    /// Runs until every transfer is over, and its files are at rest.
     pub(crate) fn run(&mut self) {
-        loop {
-            while let Some((id, command)) = self.fleet.poll() {
-                self.execute(id, command);
-            }
-            self.show();
-            if self.fleet.is_done() || self.given_up() {
-                return;
-            }
-            match self.messages.1.recv_deadline(self.next_timeout()) {
-                Ok(message) => self.handle(message),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        self.changed.extend(self.deliveries.keys());
+        self.carry_out();
+        while !self.fleet.is_done() && !self.given_up() {
+            for message in self.inbox.take(self.next_timeout()) {
+                self.handle(message);
+                self.carry_out();
             }
             self.handle_timeout();
+            self.carry_out();
+        }
+        self.clerk.finish(TEARDOWN);
+    }
+
+    /// Carries out what the fleet commands, and tells the observer what changed.
+    fn carry_out(&mut self) {
+        while let Some((id, command)) = self.fleet.poll() {
+            self.changed.insert(id);
+            self.execute(id, command);
+        }
+        let now = self.started.elapsed();
+        while let Some(id) = self.changed.pop_first() {
+            let Some(delivery) = self.deliveries.get_mut(&id) else { continue };
+            for event in delivery.news(&self.fleet.transfer(id).view(), now) {
+                self.observer.on(&event);
+            }
         }
     }
 
@@ -75,7 +98,7 @@ impl Coordinator<'_> {
             let transfer = self.fleet.transfer(*id);
             transfer.trouble().is_some() || transfer.outcome().is_some()
         };
-        if self.cancelled.is_none() && !self.seats.keys().all(lost) {
+        if self.cancelled.is_none() && !self.deliveries.keys().all(lost) {
             self.ending = None;
             return false;
         }
@@ -84,8 +107,7 @@ impl Coordinator<'_> {
 
     /// When something is due, at the latest.
     fn next_timeout(&self) -> Instant {
-        let seats = self.seats.values().filter_map(Seat::next_timeout);
-        let due = seats.chain(self.fleet.next_timeout()).min().map(|due| self.started + due);
+        let due = self.fleet.next_timeout().map(|due| self.started + due);
         let given_up = self.ending.map(|since| since + TEARDOWN);
         let tick = Instant::now() + TICK;
         [due, given_up].into_iter().flatten().fold(tick, Instant::min)
@@ -95,13 +117,7 @@ impl Coordinator<'_> {
         let now = self.started.elapsed();
         if self.fleet.next_timeout().is_some_and(|timeout| timeout <= now) {
             self.fleet.handle_timeout(now);
-        }
-        for seat in self.seats.values_mut() {
-            if seat.next_timeout().is_some_and(|timeout| timeout <= now)
-                && let Err(failure) = seat.tick(now)
-            {
-                self.fleet.stop(now, failure);
-            }
+            self.changed.extend(self.deliveries.keys());
         }
     }
 
@@ -109,37 +125,55 @@ impl Coordinator<'_> {
         let now = self.started.elapsed();
         match message {
             Message::Conn(conn, event) => self.handle_conn(now, conn, event),
-            Message::Store(id, event) => {
-                if let Some(seat) = self.seats.get_mut(&id) {
-                    seat.finished();
-                }
-                self.fleet.handle_store(now, id, event);
-            }
+            Message::Store(id, stored) => self.handle_store(now, id, stored),
             Message::Cancel(signal) => {
                 self.cancelled.get_or_insert(signal);
-                self.fleet.stop(now, Failure::Cancelled { signal });
+                self.stop(now, &Failure::Cancelled { signal });
             }
+            Message::Panicked => self.stop(now, &Failure::Internal("a thread ended by a panic")),
+        }
+    }
+
+    /// Stops everything.
+    fn stop(&mut self, now: Duration, failure: &Failure) {
+        self.fleet.stop(now, failure.clone());
+        self.changed.extend(self.deliveries.keys());
+    }
+
+    fn handle_store(&mut self, now: Duration, id: TransferId, stored: Stored) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        self.changed.insert(id);
+        match delivery.stored(stored) {
+            Follows::Tell(event) => self.fleet.handle_store(now, id, event),
+            Follows::Stop(failure) => self.fleet.stop_one(now, id, failure),
+            Follows::Note(note) => self.observer.on(&Event::Note(note)),
         }
     }
 
     fn handle_conn(&mut self, now: Duration, conn: Conn, event: ConnEvent) {
+        let serves = self.handles.get(&conn).map(|handle| handle.serves);
+        if !matches!(event, ConnEvent::Wrote { .. }) {
+            self.changed.extend(serves);
+        }
         let over = match &event {
             ConnEvent::Failed { .. } => true,
             ConnEvent::Opened { .. } => self.idle(conn),
             ConnEvent::Ended(ended) => !ended.reusable || self.idle(conn),
             ConnEvent::Wrote { range, .. } => {
-                let serves = self.handles.get(&conn).map(|handle| handle.serves);
-                if let Some(seat) = serves.and_then(|id| self.seats.get_mut(&id))
-                    && let Err(failure) = seat.wrote(range.clone(), now)
+                if let Some(id) = serves
+                    && let Some(delivery) = self.deliveries.get_mut(&id)
                 {
-                    self.fleet.stop(now, failure);
+                    let (job, event) = delivery.wrote(range.clone(), now);
+                    self.clerk.order(id, job);
+                    event.iter().for_each(|event| self.observer.on(event));
                 }
                 false
             }
             _ => false,
         };
-        if over {
-            self.handles.remove(&conn);
+        if over && let Some(handle) = self.handles.remove(&conn) {
+            // The connection may have come to its worker after it was closed.
+            handle.post.send(Mail::Close(conn));
         }
         self.fleet.handle_conn(now, conn, event);
     }
@@ -152,7 +186,7 @@ impl Coordinator<'_> {
                 self.open(id, conn, open);
             }
             Command::Request { conn, attempt, mut request, accept } => {
-                let sink = self.seats.get(&id).and_then(Seat::sink);
+                let sink = self.deliveries.get(&id).and_then(Delivery::sink);
                 // Whether a proxy takes it is a matter of each URL of a chain of redirects; what
                 // the proxy wants to know of us must never reach an origin.
                 if let Some(fields) = self.connector.absolute_form(&request.url) {
@@ -170,11 +204,12 @@ impl Coordinator<'_> {
                 self.order(conn, Order::Request(Box::new(Job { attempt, request, accept, sink })));
             }
             Command::Receive { conn, attempt, span } => {
-                match self.seats.get(&id).and_then(Seat::sink) {
+                match self.deliveries.get(&id).and_then(Delivery::sink) {
                     Some(sink) => self.order(conn, Order::Receive { attempt, span, sink }),
                     None => {
                         let now = self.started.elapsed();
-                        self.fleet.stop(now, Failure::Internal("a body before its part file"));
+                        let failure = Failure::Internal("a body before its part file");
+                        self.fleet.stop_one(now, id, failure);
                     }
                 }
             }
@@ -189,7 +224,8 @@ impl Coordinator<'_> {
             Command::Close { conn } => {
                 if let Some(handle) = self.handles.get_mut(&conn) {
                     handle.stop.abort();
-                    handle.orders = None;
+                    handle.closed = true;
+                    handle.post.send(Mail::Close(conn));
                     if !handle.busy {
                         self.handles.remove(&conn);
                     }
@@ -200,60 +236,46 @@ impl Coordinator<'_> {
     }
 
     fn execute_store(&mut self, id: TransferId, command: Command) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
-        let now = self.started.elapsed();
-        match command {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        let job = match command {
             Command::Prepare { total, validators, resume, .. } => {
                 let view = self.fleet.transfer(id).view();
-                let prepared = seat.prepare(total, &validators, resume, &view);
-                let event = match prepared {
-                    Ok(Some(found)) => StoreEvent::Found(found),
-                    Ok(None) => StoreEvent::Prepared(Ok(())),
-                    Err(failure) => StoreEvent::Prepared(Err(failure)),
-                };
-                self.fleet.handle_store(now, id, event);
+                delivery.prepare(total, validators, resume, &view)
             }
-            Command::Publish { total } => {
-                let messages = self.messages.0.clone();
-                let report = move |event| drop(messages.send(Message::Store(id, event)));
-                if let Err(failure) = seat.publish(total, report) {
-                    self.fleet.handle_store(now, id, StoreEvent::Published(Err(failure)));
-                }
-            }
-            Command::Keep => {
-                let kept = seat.keep();
-                self.fleet.handle_store(now, id, StoreEvent::Published(kept));
-            }
-            Command::Abandon { keep } => seat.abandon(keep),
+            Command::Publish { total } => delivery.publish(total),
+            Command::Keep => FileJob::Keep,
+            Command::Abandon { keep } => delivery.abandon(keep),
             Command::Note(note) => {
-                if let Some(event) = outcome::note(&note) {
-                    self.observer.on(&event);
-                }
+                outcome::note(&note).iter().for_each(|event| self.observer.on(event));
+                return;
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        self.clerk.order(id, job);
     }
 
-    fn open(&mut self, id: TransferId, conn: Conn, open: super::Open) {
+    fn open(&mut self, id: TransferId, conn: Conn, open: Open) {
         let stop = Arc::new(Stop::default());
-        let (orders, inbox) = orders();
-        let reporter = Reporter::new(conn, self.messages.0.clone(), self.started);
+        let reporter = Reporter::new(conn, self.inbox.clone(), self.started);
         let opening =
-            Opening { open, stop: Arc::clone(&stop), orders: inbox, reporter, limits: self.limits };
-        let orders = Some(orders);
-        self.handles.insert(conn, Handle { stop, orders, serves: id, busy: true });
-        if let Err(error) = self.engine.open(opening) {
-            self.handles.remove(&conn);
-            let failure = no_thread(&error);
-            let now = self.started.elapsed();
-            self.fleet.handle_conn(now, conn, ConnEvent::Failed { failure });
+            Opening { conn, open, stop: Arc::clone(&stop), reporter, limits: self.limits };
+        match self.engine.open(opening) {
+            Ok(post) => {
+                let handle = Handle { stop, post, closed: false, serves: id, busy: true };
+                self.handles.insert(conn, handle);
+            }
+            Err(error) => {
+                let now = self.started.elapsed();
+                let failure = no_thread(&error);
+                self.fleet.handle_conn(now, conn, ConnEvent::Failed { failure });
+            }
         }
     }
 
     /// An order to a connection that is over needs no answer: its last report is on its way.
     fn order(&mut self, conn: Conn, order: Order) {
-        if let Some(orders) = self.handles.get(&conn).and_then(|handle| handle.orders.as_ref()) {
-            let _ = orders.send(order);
+        if let Some(handle) = self.handles.get(&conn).filter(|handle| !handle.closed) {
+            handle.post.send(Mail::Order(conn, order));
         }
     }
 
@@ -261,19 +283,8 @@ impl Coordinator<'_> {
     fn idle(&mut self, conn: Conn) -> bool {
         self.handles.get_mut(&conn).is_some_and(|handle| {
             handle.busy = false;
-            handle.orders.is_none()
+            handle.closed
         })
-    }
-
-    /// Tells the observer what changed.
-    fn show(&mut self) {
-        let now = self.started.elapsed();
-        for (id, seat) in &mut self.seats {
-            let view = self.fleet.transfer(*id).view();
-            for event in seat.show(&view, now) {
-                self.observer.on(&event);
-            }
-        }
     }
 }
 

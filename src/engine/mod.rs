@@ -1,60 +1,68 @@
 //! The shells: threads, sockets, files and clocks around the state machines.
 //!
-//! [`coordinator`] runs the control plane on the caller's thread. Each connection is a [`link`] on
-//! a worker of one of two engines ([`uring`], [`threads`]). Orders go to a worker through a channel
-//! of its connection; everything it reports comes back through one channel of [`Message`]s.
+//! [`coordinator`] runs the control plane on the caller's thread. Each connection is a link
+//! ([`crate::link`]) on a worker of one of two loops of one shape ([`uring`], [`epoll`]): a thread
+//! a core. Mail goes to a worker through its [`post`]; everything that is reported comes back as
+//! [`Message`]s.
 
+pub(crate) mod clerk;
 pub(crate) mod coordinator;
-mod lowat;
-pub(crate) mod seat;
+pub(crate) mod delivery;
+mod epoll;
+mod opening;
+mod post;
+mod raw;
+pub(crate) mod shelf;
+mod socket;
 mod stop;
-mod threads;
+mod told;
 mod uring;
 
 use std::{
-    io,
-    sync::Arc,
+    io, thread,
     time::{Duration, Instant},
 };
-
-use crossbeam_channel::Sender;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
     files::sink::Sink,
     fleet::TransferId,
-    link::{self, Limits},
-    net::Opened,
+    link,
     options::EngineChoice,
-    orders::{Conn, ConnEvent, Failure, StoreEvent},
+    orders::{Conn, ConnEvent, Failure},
 };
-use stop::Stop;
+use clerk::Stored;
+use opening::Opening;
+use post::{Mail, Post};
+
+pub(crate) use post::Inbox;
 
 /// What comes back to the coordinator.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// From a connection.
     Conn(Conn, ConnEvent),
-    /// From the thread that finishes a file.
-    Store(TransferId, StoreEvent),
+    /// From the files of a transfer.
+    Store(TransferId, Stored),
     /// Somebody wants it to end: a signal's number, or 0.
     Cancel(i32),
+    /// A worker's thread has ended by a panic.
+    Panicked,
 }
 
 /// What a worker is told about one connection.
 pub(crate) type Order = link::Order<Sink>;
 
 /// Reports for one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Reporter {
     conn: Conn,
-    messages: Sender<Message>,
+    inbox: Inbox<Message>,
     started: Instant,
 }
 
 impl Reporter {
-    pub(crate) fn new(conn: Conn, messages: Sender<Message>, started: Instant) -> Self {
-        Self { conn, messages, started }
+    pub(crate) fn new(conn: Conn, inbox: Inbox<Message>, started: Instant) -> Self {
+        Self { conn, inbox, started }
     }
 
     /// The time since the download started.
@@ -63,118 +71,154 @@ impl Reporter {
     }
 
     pub(crate) fn report(&self, event: ConnEvent) {
-        // The coordinator has gone only when the download is over.
-        let _ = self.messages.send(Message::Conn(self.conn, event));
-    }
-
-    /// The system has no thread for the connection.
-    pub(crate) fn failed_to_start(&self, error: &io::Error) {
-        self.report(ConnEvent::Failed { failure: no_thread(error) });
+        // Whatever else a connection reports, somebody waits for.
+        let can_wait = matches!(event, ConnEvent::Wrote { .. });
+        let message = Message::Conn(self.conn, event);
+        if can_wait { self.inbox.send_soon(message) } else { self.inbox.send(message) }
     }
 }
 
-/// Opens a connection: resolve, connect, shake hands. Runs on a thread of its own.
-pub(crate) type Open = Box<dyn FnOnce(&Stop) -> Result<Opened, Failure> + Send>;
-
-/// What an engine needs to bring up one connection.
-pub(crate) struct Opening {
-    pub(crate) open: Open,
-    pub(crate) stop: Arc<Stop>,
-    pub(crate) orders: UnboundedReceiver<Order>,
-    pub(crate) reporter: Reporter,
-    pub(crate) limits: Limits,
+/// The workers of one of the two loops. They end when it is dropped and their connections are over.
+pub(crate) struct Engine {
+    kind: Kind,
+    workers: Vec<Post>,
+    /// How many workers there may be; all but the first start when a connection needs them.
+    most: usize,
+    next: usize,
+    inbox: Inbox<Message>,
 }
 
-impl Opening {
-    /// Runs [`Self::open`] and tells the stop and the coordinator. `None`: it failed, as reported.
-    fn connect(open: Open, stop: &Stop, reporter: &Reporter) -> Option<Opened> {
-        use std::os::fd::{AsFd, AsRawFd};
-        match open(stop) {
-            Ok(opened) if stop.attach(opened.stream.as_fd().as_raw_fd()) => {
-                let (peer, took) = (opened.peer, opened.took);
-                reporter.report(ConnEvent::Opened { peer, took });
-                Some(opened)
-            }
-            Ok(_) => {
-                stop.detach();
-                reporter.report(ConnEvent::Failed { failure: Failure::Cancelled { signal: 0 } });
-                None
-            }
-            Err(failure) => {
-                reporter.report(ConnEvent::Failed { failure });
-                None
-            }
-        }
-    }
-}
-
-/// One of the two engines.
-pub(crate) enum Engine {
-    /// tokio-uring, a ring a worker.
-    Uring(uring::Uring),
-    /// Blocking sockets, a thread a connection.
-    Threads(threads::Threads),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Completions: tokio-uring, a ring a worker.
+    Uring,
+    /// Readiness: an epoll instance a worker.
+    Epoll,
 }
 
 impl Engine {
-    /// Sets up the engine that was chosen, for `most` connections of which `likely` are likely.
-    /// With `Auto`, whatever the kernel says against io_uring means threads, and the second value
-    /// says what that was.
+    /// Sets up the engine that was chosen, for `most` connections. With `Auto`, whatever the kernel
+    /// says against io_uring means epoll, and the second value says what that was.
     ///
     /// # Errors
-    /// With `Uring`, why it cannot be used.
+    /// Why the one that was named cannot be used.
     pub(crate) fn detect(
         choice: EngineChoice,
         most: usize,
-        likely: usize,
-        limits: Limits,
+        inbox: &Inbox<Message>,
     ) -> Result<(Self, Option<String>), String> {
-        if choice == EngineChoice::Threads {
-            return Ok((Self::Threads(threads::Threads::new()), None));
+        let epoll = || {
+            Self::start(Kind::Epoll, most, inbox)
+                .map_err(|error| format!("epoll cannot be used: {error}"))
+        };
+        if choice == EngineChoice::Epoll {
+            return Ok((epoll()?, None));
         }
-        match uring::Uring::start(most, likely, limits) {
-            Ok((uring, note)) => Ok((Self::Uring(uring), note)),
+        match Self::start(Kind::Uring, most, inbox) {
+            Ok(engine) => Ok((engine, None)),
             Err(error) if choice == EngineChoice::Uring => {
                 Err(format!("io_uring cannot be used: {error}"))
             }
-            Err(error) => Ok((
-                Self::Threads(threads::Threads::new()),
-                Some(format!("io_uring cannot be used ({error}), threads are")),
-            )),
+            Err(error) => {
+                Ok((epoll()?, Some(format!("io_uring cannot be used ({error}), epoll is"))))
+            }
         }
+    }
+
+    /// Starts the first of as many workers as there are cores, but not more than `most`.
+    ///
+    /// # Errors
+    /// Whatever the system says while a worker is set up. For a ring: EPERM and ENOSYS (seccomp,
+    /// sysctl, old kernels), ENOMEM (RLIMIT_MEMLOCK), EMFILE and others.
+    fn start(kind: Kind, most: usize, inbox: &Inbox<Message>) -> io::Result<Self> {
+        let mut cores = thread::available_parallelism().map_or(1, usize::from).min(most).max(1);
+        let left = descriptors_left();
+        if kind == Kind::Uring {
+            uring::probe()?;
+            // A socket each, and what a ring needs itself.
+            if left < most + cores + cores * uring::RING {
+                return Err(io::Error::other("too few file descriptors (RLIMIT_NOFILE)"));
+            }
+        } else if left < SCARCE {
+            cores = 1;
+        }
+        let (workers, inbox) = (Vec::new(), inbox.clone());
+        let mut engine = Self { kind, workers, most: cores, next: 0, inbox };
+        engine.start_worker()?;
+        Ok(engine)
+    }
+
+    fn start_worker(&mut self) -> io::Result<()> {
+        let post = Post::new()?;
+        let name = format!("uget-loop-{}", self.workers.len());
+        let alarm = Alarm(self.inbox.clone());
+        match self.kind {
+            Kind::Uring => uring::start(name, post.clone(), alarm)?,
+            Kind::Epoll => epoll::start(name, post.clone(), alarm)?,
+        }
+        self.workers.push(post);
+        Ok(())
     }
 
     /// Its name in reports.
     pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Uring(_) => "uring",
-            Self::Threads(_) => "threads",
+        match self.kind {
+            Kind::Uring => "uring",
+            Kind::Epoll => "epoll",
         }
     }
 
-    /// Brings up a connection on a worker.
+    /// Brings up a connection for the next worker; returns that worker's post.
     ///
     /// # Errors
     /// No thread can be started.
-    pub(crate) fn open(&mut self, opening: Opening) -> io::Result<()> {
-        match self {
-            Self::Uring(uring) => uring.open(opening),
-            Self::Threads(threads) => threads.open(opening),
+    fn open(&mut self, opening: Opening) -> io::Result<Post> {
+        if self.next >= self.workers.len() && self.workers.len() < self.most {
+            // One worker works; if there is no other, the connections share it.
+            self.most = self.start_worker().map_or(self.workers.len(), |()| self.most);
+        }
+        let worker = self.next % self.workers.len().max(1);
+        self.next = self.next.wrapping_add(1);
+        let post = self.workers.get(worker).ok_or_else(|| io::Error::other("no worker"))?;
+        opening.start(post.clone())?;
+        Ok(post.clone())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.workers.iter().for_each(|worker| worker.send(Mail::End));
+    }
+}
+
+/// Tells the coordinator of a worker that ends by a panic: nobody else would.
+#[derive(Clone)]
+struct Alarm(Inbox<Message>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.send(Message::Panicked);
         }
     }
 }
 
-/// A channel of orders for one connection.
-pub(crate) fn orders() -> (UnboundedSender<Order>, UnboundedReceiver<Order>) {
-    tokio::sync::mpsc::unbounded_channel()
-}
-
 /// A connection that cannot be tried for want of a thread.
-pub(crate) fn no_thread(error: &io::Error) -> Failure {
+fn no_thread(error: &io::Error) -> Failure {
     Failure::Connect {
         target: "a thread".to_owned(),
         reason: error.to_string(),
         errno: error.raw_os_error().unwrap_or(0),
+    }
+}
+
+/// Makes a call again for as long as a signal interrupts it.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 
@@ -192,3 +236,6 @@ pub(crate) fn descriptors_left() -> usize {
 
 /// Open descriptors where /proc cannot be read.
 const OPEN_GUESS: usize = 8;
+
+/// With fewer descriptors than this left, one worker does it all: each takes two.
+const SCARCE: usize = 32;

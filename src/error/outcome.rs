@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::Event,
     http,
-    orders::{Failure, Note, Phase, RangeFault, StoreOp, TlsFault, Trouble},
+    orders::{Failure, NameFault, Note, Phase, RangeFault, StoreOp, TlsFault, Trouble},
 };
 
 /// The public error of a failed transfer: one line that names the URL, what went wrong, the range
@@ -53,7 +53,7 @@ fn kind(failure: &Failure) -> ErrorKind {
     match failure {
         Failure::Resolve { .. } => ErrorKind::ResolveHost,
         Failure::Connect { .. } => ErrorKind::Connect,
-        Failure::Proxy { unresolved: true, .. } => ErrorKind::ResolveProxy,
+        Failure::Proxy { unresolved: Some(_), .. } => ErrorKind::ResolveProxy,
         Failure::Proxy { status: Some(status), .. } => ErrorKind::Status(*status),
         Failure::Proxy { .. } => ErrorKind::Connect,
         Failure::Tls { fault: TlsFault::Handshake, .. } => ErrorKind::TlsHandshake,
@@ -85,6 +85,10 @@ fn kind(failure: &Failure) -> ErrorKind {
 /// What can be done about it, where something can.
 fn hint(failure: &Failure) -> Option<&'static str> {
     match failure {
+        Failure::Resolve { fault: NameFault::Temporary, .. }
+        | Failure::Proxy { unresolved: Some(NameFault::Temporary), .. } => {
+            Some("no name server answers for it; --retries N asks more often")
+        }
         Failure::Resolve { .. } => Some("check the name, or give its address with --resolve"),
         Failure::Tls { fault: TlsFault::Certificate, .. } => {
             Some("trust another authority with --cacert FILE; --insecure trusts anybody")
@@ -140,6 +144,9 @@ pub(crate) fn note(note: &Note) -> Option<Event> {
         Note::Unverified => Event::Warning(
             "the server gave no length: the end of the object could not be verified".to_owned(),
         ),
+        Note::Coded(coding) => Event::Warning(format!(
+            "the server sends the content coded ({coding}); it is saved as it comes"
+        )),
         Note::MirrorDropped { url, failure } => {
             let why = failure
                 .as_ref()

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Wants,
+    checks::Checks,
     hasher::{Computed, Hasher},
     reread, sink, store,
 };
@@ -58,34 +58,27 @@ impl Existing {
     /// It cannot be read to its end, or `patience` is over.
     pub(crate) fn of(
         target: &Path,
-        wants: &Wants,
+        checks: &Checks,
         patience: &Patience<'_>,
     ) -> Result<Option<Self>, Failure> {
         let Some(file) = store::open_target(target) else { return Ok(None) };
         let failed = |error: io::Error| sink::failure(StoreOp::Read, target, &error);
         let size = length(&file).map_err(failed)?;
-        let computed = hash(&file, size, wants, patience, failed)?;
+        let computed = hash(&file, size, checks, patience, failed)?;
         // What grew meanwhile is not what was hashed.
         let same = length(&file).map_err(failed)? == size;
         Ok(same.then_some(Self { size, computed }))
-    }
-
-    /// Whether it has the digest that is wanted.
-    pub(crate) fn is_right(&self, wants: &Wants) -> bool {
-        wants.digest.as_ref().is_some_and(|digest| {
-            self.computed.iter().any(|(of, hex)| *of == digest.algorithm && *hex == digest.hex)
-        })
     }
 }
 
 fn hash(
     file: &File,
     size: u64,
-    wants: &Wants,
+    checks: &Checks,
     patience: &Patience<'_>,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Result<Vec<Computed>, Failure> {
-    let algorithms = wants.algorithms();
+    let algorithms = checks.algorithms();
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|of| Hasher::new(*of)).collect();
     let mut at = 0;
     while at < size {

@@ -1,6 +1,7 @@
 //! Files: the part file and its side files, the journal on disk, publication, digests, names, and
 //! what an earlier run left.
 
+pub(crate) mod checks;
 pub(crate) mod existing;
 pub(crate) mod follow;
 pub(crate) mod hasher;
@@ -9,6 +10,3 @@ pub(crate) mod output;
 mod reread;
 pub(crate) mod sink;
 pub(crate) mod store;
-mod wants;
-
-pub(crate) use wants::Wants;

@@ -18,11 +18,16 @@ pub(crate) fn from_disposition(proposed: &str) -> Option<String> {
     proposed.rsplit(['/', '\\']).next().and_then(visible)
 }
 
-/// One visible component: no separator, nothing that a terminal obeys or does not show, no leading
-/// dot (hidden files, `.`, `..`), no space around it, at most [`LENGTH_MAX`] octets.
+/// One visible component: no separator, nothing that a terminal obeys or does not show, no dots or
+/// space around it (hidden files, `.`, `..`, what other systems leave out), nothing that a program
+/// would take for an option, at most [`LENGTH_MAX`] octets.
 fn visible(text: &str) -> Option<String> {
-    let text = text.trim().trim_start_matches(['.', ' ']);
+    let text = text.trim_matches(is_loose);
     let name: String = text.chars().map(|c| if is_unfit(c) { '_' } else { c }).collect();
+    let name = match name.strip_prefix('-') {
+        Some(rest) => format!("_{rest}"),
+        None => name,
+    };
     (!name.is_empty()).then(|| shorten(name))
 }
 
@@ -38,7 +43,12 @@ fn shorten(name: String) -> String {
         .unwrap_or_default();
     let room = LENGTH_MAX - extension.len();
     let stem = (0..=room).rev().find_map(|end| name.get(..end)).unwrap_or_default();
-    format!("{stem}{extension}")
+    format!("{stem}{extension}").trim_end_matches(is_loose).to_owned()
+}
+
+/// What a name neither begins nor ends with.
+fn is_loose(c: char) -> bool {
+    c == '.' || c.is_whitespace()
 }
 
 fn is_unfit(c: char) -> bool {
@@ -84,6 +94,10 @@ mod tests {
             ("http://h/%2e%2e", "index.html"),
             ("http://h/.bashrc", "bashrc"),
             ("http://h/...", "index.html"),
+            ("http://h/-rf", "_rf"),
+            ("http://h/--", "_-"),
+            ("http://h/.%20-rf", "_rf"),
+            ("http://h/a.iso.%20.", "a.iso"),
             ("http://h/a%00b%0ac%1b%7f", "a_b_c__"),
             ("http://h/a%E2%80%AEgpj.exe", "a_gpj.exe"),
             ("http://h/%20%20", "index.html"),
@@ -102,6 +116,9 @@ mod tests {
             ("C:\\Users\\x\\a.doc", Some("a.doc")),
             ("/abs", Some("abs")),
             (". . .x", Some("x")),
+            ("x/-o", Some("_o")),
+            ("-", Some("_")),
+            (". .", None),
             ("..", None),
             (".", None),
             ("", None),
@@ -126,7 +143,7 @@ mod tests {
         fn whatever_is_proposed_is_one_visible_component(text in ".{0,400}") {
             if let Some(name) = from_disposition(&text) {
                 prop_assert!(!name.is_empty() && name.len() <= LENGTH_MAX);
-                prop_assert!(!name.starts_with('.'));
+                prop_assert!(!name.starts_with(['.', '-', ' ']) && !name.ends_with(['.', ' ']));
                 prop_assert!(!name.contains('/') && !name.chars().any(char::is_control));
                 let path = std::path::Path::new("d").join(&name);
                 prop_assert_eq!(path.components().count(), 2);

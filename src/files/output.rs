@@ -14,7 +14,7 @@ use rustix::{
 use url::Url;
 
 use super::{
-    Wants,
+    checks::Checks,
     existing::{Existing, Patience},
     hasher::Computed,
     name,
@@ -85,11 +85,11 @@ pub(crate) struct Ready {
 pub(crate) fn ready(
     url: &Url,
     options: &Options,
-    wants: &Wants,
+    checks: &Checks,
     patience: &Patience<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Start, Failure> {
-    let mut opening = Opening { url, options, wants, patience, observer };
+    let mut opening = Opening { url, options, checks, patience, observer };
     match &options.target {
         Target::Stdout => {
             let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
@@ -139,7 +139,7 @@ pub(crate) fn inside(directory: &Path, name: String) -> PathBuf {
 struct Opening<'a> {
     url: &'a Url,
     options: &'a Options,
-    wants: &'a Wants,
+    checks: &'a Checks,
     patience: &'a Patience<'a>,
     observer: &'a mut dyn Observer,
 }
@@ -147,7 +147,7 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn in_directory(&mut self, directory: &Path) -> Result<Start, Failure> {
         if self.options.remote_name {
-            store::check_directory(directory)?;
+            store::ready_directory(directory)?;
             let output = Output::Named {
                 directory: directory.to_owned(),
                 url: self.url.clone(),
@@ -160,12 +160,12 @@ impl Opening<'_> {
     }
 
     fn file(&mut self, target: PathBuf, replace: bool) -> Result<Start, Failure> {
-        if self.wants.digest.is_some()
+        if !self.checks.demanded.is_empty()
             && !self.options.force
             && let Some(existing) = self.existing(&target)?
         {
-            if existing.is_right(self.wants) {
-                if self.wants.sync {
+            if self.checks.verify(&existing.computed).is_ok() {
+                if self.checks.sync {
                     store::sync_target(&target)?;
                 }
                 store::clear(&target);
@@ -176,14 +176,14 @@ impl Opening<'_> {
                 return Err(store_exists(&target, why));
             }
         }
-        let (url, resume, sync) = (self.url, self.options.resume, self.wants.sync);
+        let (url, resume, sync) = (self.url, self.options.resume, self.checks.sync);
         let opened = Store::open(Wanted { target: target.clone(), replace, url, resume, sync })?;
         let store::Opened { store, held, finished, fresh } = opened;
         // A digest that is wanted was looked at above, and was another.
-        let idle = self.options.force || self.wants.digest.is_some() || held.is_some();
+        let idle = self.options.force || !self.checks.demanded.is_empty() || held.is_some();
         let finished = finished.filter(|_| !idle);
         let mut ready = Ready::of(Output::File(Box::new(store)));
-        if finished.is_some() && !self.wants.algorithms().is_empty() {
+        if finished.is_some() && !self.checks.algorithms().is_empty() {
             match self.existing(&target) {
                 Ok(existing) => ready.computed = existing.map(|e| e.computed).unwrap_or_default(),
                 Err(failure) => {
@@ -202,7 +202,7 @@ impl Opening<'_> {
         if store::open_target(target).is_some() {
             self.observer.on(&Event::Phase(Phase::Verifying));
         }
-        Existing::of(target, self.wants, self.patience)
+        Existing::of(target, self.checks, self.patience)
     }
 }
 

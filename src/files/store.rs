@@ -41,7 +41,7 @@ use self::{journal_file::JournalFile, side::Stat, syncer::Syncer};
 pub(crate) use self::{
     fault::{store_exists, store_failure, store_failure_words},
     finished::{clear, open_target, sync_target},
-    place::{Place, check_directory},
+    place::{Place, ready_directory},
 };
 
 /// What to open.
@@ -49,8 +49,8 @@ pub(crate) use self::{
 pub(crate) struct Wanted<'a> {
     /// The final path, links resolved: what [`Place::File`] holds.
     pub(crate) target: PathBuf,
-    /// The user named this file, so it may be replaced and its directory made. Otherwise a file of
-    /// that name is an error and stays.
+    /// The user named this file, so it may be replaced. Otherwise a file of that name is an error
+    /// and stays.
     pub(crate) replace: bool,
     /// The URL asked for, before redirects: what a journal must be of.
     pub(crate) url: &'a Url,
@@ -105,7 +105,7 @@ impl Store {
     /// [`Failure::Store`]: with [`StoreOp::Lock`] when another process downloads to this name, else
     /// with [`StoreOp::Create`]. Nothing was changed then, but for a directory made.
     pub(crate) fn open(wanted: Wanted<'_>) -> Result<Opened, Failure> {
-        let place = place::Paths::of(&wanted.target, wanted.replace)?;
+        let place = place::Paths::of(&wanted.target, true)?;
         let (part, created) = side::open_part(&place)?;
         let stat =
             side::stat(&part).map_err(|e| store_failure(StoreOp::Create, &place.part(), e))?;

@@ -136,6 +136,12 @@ impl Fleet {
         }
     }
 
+    /// Stops one transfer, with this failure if it has none of its own.
+    pub fn stop_one(&mut self, now: Duration, id: TransferId, failure: Failure) {
+        self.now = self.now.max(now);
+        self.tell(id, Event::Stop(failure));
+    }
+
     /// The next thing to do, and for whom.
     pub fn poll(&mut self) -> Option<(TransferId, Command)> {
         loop {

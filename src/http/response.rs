@@ -4,6 +4,7 @@ use super::{
     Error,
     body::Framing,
     field::{ContentRange, ETag, HttpDate, RetryAfter, StatedDigest, Validators, decimal},
+    text::escape,
 };
 
 /// The longest head that is read, in octets, interim heads counted each on their own.
@@ -11,6 +12,9 @@ pub const HEAD_MAX: usize = 64 * 1024;
 
 /// The most fields that a head may have.
 pub const FIELDS_MAX: usize = 256;
+
+/// Characters of the name of a content coding that are kept.
+const CODING_MAX: usize = 40;
 
 /// A final or interim response head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +168,19 @@ impl Head {
     /// Whether the body is coded (`Content-Encoding` other than `identity`).
     #[must_use]
     pub fn content_coded(&self) -> bool {
-        self.members("content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+        self.content_codings().next().is_some()
+    }
+
+    /// The codings of the body, in the order in which they were applied, escaped; `None` if there
+    /// are none.
+    #[must_use]
+    pub fn content_coding(&self) -> Option<String> {
+        let codings: Vec<_> = self.content_codings().map(|c| escape(c, CODING_MAX)).collect();
+        (!codings.is_empty()).then(|| codings.join(", "))
+    }
+
+    fn content_codings(&self) -> impl Iterator<Item = &[u8]> {
+        self.members("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"identity"))
     }
 
     /// The digest that the server states of the whole representation: `Repr-Digest`, which means

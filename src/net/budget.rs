@@ -12,6 +12,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::fault::broken;
 use crate::orders::{Failure, Phase};
 
 /// Stops whatever waits for it; cheap to clone, set once.
@@ -95,9 +96,4 @@ pub(super) fn poll_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<boo
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// An established connection that broke while it was still being made ready.
-pub(super) fn broken(error: &io::Error) -> Failure {
-    Failure::Receive { errno: error.raw_os_error().unwrap_or(0) }
 }

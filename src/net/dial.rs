@@ -13,11 +13,11 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use url::Host;
 
 use super::{
-    Budget,
+    budget::Budget,
+    fault::unconnected,
     race::{self, Local, RaceError, race, start_connect, uninterrupted},
     resolve::Resolver,
     route::{Standing, Turn},
-    unconnected,
 };
 use crate::{
     options::Network,

@@ -5,6 +5,7 @@
 
 mod budget;
 mod dial;
+mod fault;
 mod proxy;
 mod race;
 mod relay;
@@ -15,7 +16,7 @@ mod socks;
 mod stream;
 mod trust;
 
-use std::{io, net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use url::{Host, Url};
 
@@ -24,6 +25,7 @@ pub(crate) use stream::Stream;
 
 use self::{
     dial::{Dialer, open_unix},
+    fault::broken,
     proxy::{Kind, Proxies, Proxy},
     relay::relay,
     secure::{Secured, shake_hands},
@@ -82,7 +84,7 @@ impl Connector {
     }
 
     /// Opens one connection for requests to `url`. Blocks; setting `cancel` makes it return within
-    /// 50 ms. The address `avoid` is tried after the others.
+    /// [`budget::SLICE`]. The address `avoid` is tried after the others.
     ///
     /// # Errors
     /// [`Failure::Resolve`], [`Failure::Connect`], [`Failure::Proxy`], [`Failure::Tls`],
@@ -109,7 +111,7 @@ impl Connector {
             let client = self.clients.origin()?;
             secure = Some(shake_hands(client, &host, &mut stream, &budget)?);
         }
-        stream.set_nonblocking(false).map_err(|e| budget::broken(&e))?;
+        stream.set_nonblocking(false).map_err(|e| broken(&e))?;
         Ok(Opened { stream, secure, peer, took: budget.elapsed() })
     }
 
@@ -227,17 +229,6 @@ fn destination(url: &Url) -> Result<(Host<&str>, u16), Failure> {
         (Some(host), Some(port)) => Ok((host, port)),
         _ => Err(Failure::Internal("a URL without a host or port")),
     }
-}
-
-fn unconnected(target: String, error: &io::Error) -> Failure {
-    let errno = error.raw_os_error().unwrap_or(0);
-    Failure::Connect { target, reason: words(error), errno }
-}
-
-/// What the system says about an error, without the number that std adds.
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_lowercase()
 }
 
 #[cfg(test)]

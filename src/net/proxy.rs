@@ -225,10 +225,10 @@ impl Proxy {
     pub(super) fn broke(&self, failure: Failure) -> Failure {
         let because = |why: &str| refused(format!("{}: {why}", self.name()), None);
         match failure {
-            Failure::Resolve { host, reason } => Failure::Proxy {
+            Failure::Resolve { host, reason, fault } => Failure::Proxy {
                 reason: format!("{host} does not resolve: {reason}"),
                 status: None,
-                unresolved: true,
+                unresolved: Some(fault),
             },
             Failure::Connect { reason, .. } => because(&reason),
             Failure::Receive { errno: 0 } => because("it closed the connection"),
@@ -358,7 +358,7 @@ fn split_port(address: &str) -> (&str, Option<&str>) {
 
 /// A proxy's failure.
 pub(super) fn refused(reason: String, status: Option<u16>) -> Failure {
-    Failure::Proxy { reason, status, unresolved: false }
+    Failure::Proxy { reason, status, unresolved: None }
 }
 
 /// Characters of a reason phrase that are worth a line.

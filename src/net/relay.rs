@@ -5,7 +5,7 @@ use std::{io, os::unix::net::UnixStream, thread};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{secure::Secured, stream::Stream};
+use super::{fault::unconnected, secure::Secured, stream::Stream};
 use crate::orders::Failure;
 
 /// The plain end of `outer`'s tunnel. The thread ends when either side does.
@@ -13,7 +13,7 @@ use crate::orders::Failure;
 /// # Errors
 /// [`Failure::Connect`] when there is no socket or no thread to be had.
 pub(super) fn relay(outer: Secured) -> Result<Stream, Failure> {
-    let none = |e: io::Error| super::unconnected("the relay to the proxy".to_owned(), &e);
+    let none = |e: io::Error| unconnected("the relay to the proxy".to_owned(), &e);
     let (ours, theirs) = UnixStream::pair().map_err(none)?;
     ours.set_nonblocking(true).map_err(none)?;
     let inner = Stream::Unix(theirs);

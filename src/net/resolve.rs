@@ -6,17 +6,18 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
+use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
 use url::Host;
 
-use super::Budget;
+use super::budget::Budget;
 use crate::{
     options::{Family, Network, Resolve},
-    orders::{Failure, Phase},
+    orders::{Failure, NameFault, Phase},
 };
 
 /// Looks names up and remembers the answers for one download.
@@ -30,7 +31,10 @@ pub(crate) struct Resolver {
 }
 
 /// What asks the system: replaced in tests.
-type Ask = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+type Ask = fn(&str, u16) -> Answer;
+
+/// The addresses of a name, or why there are none: in words, and whether for good.
+type Answer = Result<Vec<SocketAddr>, (String, NameFault)>;
 
 impl Resolver {
     /// One that follows `network`'s `--resolve`, `-4`, `-6` and zone.
@@ -66,7 +70,7 @@ impl Resolver {
         let usable: Vec<_> = all.into_iter().filter(|a| self.family.allows(a.ip())).collect();
         if usable.is_empty() {
             let family = if self.family == Family::V6 { "IPv6" } else { "IPv4" };
-            return Err(unresolved(host, format!("no {family} address")));
+            return Err(unresolved(host, (format!("no {family} address"), NameFault::Unknown)));
         }
         Ok(usable)
     }
@@ -108,19 +112,21 @@ impl Resolver {
             match known.get(&key) {
                 Some(lookup) => Arc::clone(lookup),
                 None => {
-                    let lookup = Lookup::start(self.ask, name, port)
-                        .map_err(|e| unresolved(&name, format!("no thread to look it up: {e}")))?;
+                    let lookup = Lookup::start(self.ask, name, port).map_err(|e| {
+                        let why = format!("no thread to look it up: {e}");
+                        unresolved(&name, (why, NameFault::Temporary))
+                    })?;
                     known.insert(key.clone(), Arc::clone(&lookup));
                     lookup
                 }
             }
         };
-        lookup.wait(budget)?.map_err(|reason| {
+        lookup.wait(budget)?.map_err(|why| {
             let mut known = lock(&self.known);
             if known.get(&key).is_some_and(|l| Arc::ptr_eq(l, &lookup)) {
                 known.remove(&key);
             }
-            unresolved(&name, reason)
+            unresolved(&name, why)
         })
     }
 }
@@ -157,7 +163,7 @@ impl Family {
 /// One question to the system, and its answer once it is there.
 #[derive(Debug, Default)]
 struct Lookup {
-    answer: Mutex<Option<Result<Vec<SocketAddr>, String>>>,
+    answer: Mutex<Option<Answer>>,
     answered: Condvar,
 }
 
@@ -166,14 +172,14 @@ impl Lookup {
         let lookup = Arc::new(Self::default());
         let (theirs, name) = (Arc::clone(&lookup), name.to_owned());
         thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-            let answer = ask(&name, port).map_err(|e| plain(&e));
+            let answer = ask(&name, port);
             *lock(&theirs.answer) = Some(answer);
             theirs.answered.notify_all();
         })?;
         Ok(lookup)
     }
 
-    fn wait(&self, budget: &Budget) -> Result<Result<Vec<SocketAddr>, String>, Failure> {
+    fn wait(&self, budget: &Budget) -> Result<Answer, Failure> {
         let mut answer = lock(&self.answer);
         loop {
             if let Some(answer) = &*answer {
@@ -186,10 +192,14 @@ impl Lookup {
     }
 }
 
-/// getaddrinfo(3) through std, each address once.
-fn system(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+/// getaddrinfo(3), each address once.
+fn system(name: &str, port: u16) -> Answer {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|e| unanswered(&e))?;
     let mut all: Vec<SocketAddr> = Vec::new();
-    for address in (name, port).to_socket_addrs()? {
+    // An address of a family that is neither IPv4 nor IPv6 is of no use.
+    for mut address in found.filter_map(Result::ok).map(|info| info.sockaddr) {
+        address.set_port(port);
         if !all.contains(&address) {
             all.push(address);
         }
@@ -197,14 +207,22 @@ fn system(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(all)
 }
 
-/// The resolver's own words, without std's introduction.
-fn plain(error: &io::Error) -> String {
+/// The resolver's own words, without the introduction, and whether to ask again. A name server that
+/// fails, or that cannot be reached yet, is EAI_AGAIN; a lack of memory or descriptors passes too.
+fn unanswered(error: &LookupError) -> (String, NameFault) {
     let words = error.to_string();
-    words.strip_prefix("failed to lookup address information: ").unwrap_or(&words).to_lowercase()
+    let words = words.strip_prefix("failed to lookup address information: ").unwrap_or(&words);
+    let fault = match error.kind() {
+        LookupErrorKind::Again | LookupErrorKind::Memory | LookupErrorKind::System => {
+            NameFault::Temporary
+        }
+        _ => NameFault::Unknown,
+    };
+    (words.to_lowercase(), fault)
 }
 
-fn unresolved(host: &impl ToString, reason: String) -> Failure {
-    Failure::Resolve { host: host.to_string(), reason }
+fn unresolved(host: &impl ToString, (reason, fault): (String, NameFault)) -> Failure {
+    Failure::Resolve { host: host.to_string(), reason, fault }
 }
 
 fn is_localhost(name: &str) -> bool {

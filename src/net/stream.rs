@@ -11,7 +11,7 @@ use std::{
 
 use rustix::event::PollFlags;
 
-use super::budget::{Budget, broken};
+use super::{budget::Budget, fault::broken};
 use crate::orders::Failure;
 
 /// A connected stream socket. Non-blocking while this module makes it ready, blocking once it is

@@ -9,6 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+use super::fault::words;
 use crate::{
     options::Tls,
     orders::{Failure, TlsFault},
@@ -131,7 +132,7 @@ fn named(
             Ok(entries) => entries,
             // The environment is shared with programs that do not mind.
             Err(_) if lenient => continue,
-            Err(e) => return Err(setup(&directory, &super::words(&e))),
+            Err(e) => return Err(setup(&directory, &words(&e))),
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
@@ -174,7 +175,7 @@ fn pins(text: Option<&str>) -> Result<Vec<[u8; 32]>, Failure> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|e| setup(path, &super::words(&e)))
+    fs::read(path).map_err(|e| setup(path, &words(&e)))
 }
 
 fn setup(path: &Path, why: &str) -> Failure {

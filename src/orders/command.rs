@@ -244,6 +244,8 @@ pub enum Note {
     FreshStart(String),
     /// The end of the body could not be verified by a length.
     Unverified,
+    /// The content is coded so, and is saved as it comes.
+    Coded(String),
     /// This place for the object is not asked any more.
     MirrorDropped {
         /// The URL that the user gave for it.

@@ -52,6 +52,16 @@ pub enum ChangedHow {
     Precondition,
 }
 
+/// Why a name has no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameFault {
+    /// Whoever must know says that there is none.
+    Unknown,
+    /// Nobody who knows could be asked: no name server answers, or it fails (EAI_AGAIN). The usual
+    /// thing in the first second of a container.
+    Temporary,
+}
+
 /// What kind of TLS trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsFault {
@@ -98,6 +108,8 @@ pub enum Failure {
         host: String,
         /// The resolver's words.
         reason: String,
+        /// Whether it may resolve a moment later.
+        fault: NameFault,
     },
     /// No connection to any address.
     Connect {
@@ -114,8 +126,8 @@ pub enum Failure {
         reason: String,
         /// Its status, if it answered a CONNECT with one.
         status: Option<u16>,
-        /// The proxy's name did not resolve.
-        unresolved: bool,
+        /// The proxy's name did not resolve, and why.
+        unresolved: Option<NameFault>,
     },
     /// TLS.
     Tls {
@@ -234,7 +246,12 @@ impl Failure {
             Self::Timeout { phase: Phase::Transfer, .. } => Verdict::Fatal,
             Self::Timeout { .. } => Verdict::Retry,
             Self::Proxy { status: Some(status), .. } => of_status(*status, None),
-            Self::Proxy { status: None, unresolved, .. } if *unresolved => Verdict::Fatal,
+            Self::Resolve { fault, .. } | Self::Proxy { unresolved: Some(fault), .. } => {
+                match fault {
+                    NameFault::Unknown => Verdict::Fatal,
+                    NameFault::Temporary => Verdict::Retry,
+                }
+            }
             Self::Proxy { .. } => Verdict::Retry,
             Self::Tls { fault: TlsFault::Record, .. } => Verdict::RetryFew,
             Self::Stale => Verdict::RetryFree,
@@ -242,8 +259,7 @@ impl Failure {
             Self::Status { status, retry_after, .. } => of_status(*status, *retry_after),
             Self::Range(_) => Verdict::RetryFew,
             Self::Changed(_) => Verdict::Restart,
-            Self::Resolve { .. }
-            | Self::Tls { .. }
+            Self::Tls { .. }
             | Self::Unpinned
             | Self::TooLarge { .. }
             | Self::Store { .. }
@@ -350,7 +366,7 @@ impl fmt::Display for ChangedHow {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resolve { host, reason } => write!(f, "cannot resolve {host}: {reason}"),
+            Self::Resolve { host, reason, .. } => write!(f, "cannot resolve {host}: {reason}"),
             Self::Connect { target, reason, .. } => {
                 write!(f, "cannot connect to {target}: {reason}")
             }

@@ -12,6 +12,6 @@ pub use command::{
     Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, OPEN_END, StoreEvent,
 };
 pub use expect::Expect;
-pub use failure::{ChangedHow, Failure, Phase, RangeFault, StoreOp, TlsFault, Verdict};
+pub use failure::{ChangedHow, Failure, NameFault, Phase, RangeFault, StoreOp, TlsFault, Verdict};
 pub use policy::{Connections, Finished, Pin, Policy};
 pub use view::{Activity, Route, Trouble, View};

@@ -80,6 +80,8 @@ pub struct View {
     pub stated: Option<StatedDigest>,
     /// `Content-Disposition` of the accepted answer, raw.
     pub disposition: Option<Vec<u8>>,
+    /// The coding of the content, if it has one: the bytes are saved as they come.
+    pub content_encoding: Option<String>,
     /// The end of the object is known by a length or a last chunk, not by a close.
     pub verified_length: bool,
 }

@@ -321,6 +321,9 @@ impl Transfer {
         if self.facts.unverified {
             self.note(Note::Unverified);
         }
+        if let Some(coding) = head.content_coding() {
+            self.note(Note::Coded(coding));
+        }
         // Before the work is replaced, what was leased for the question is forgotten with it.
         if let Some(link) = self.links.get_mut(&conn)
             && let State::Busy(job) = &mut link.state
@@ -432,6 +435,7 @@ impl Transfer {
     pub(super) fn object_of(&mut self, head: Option<&Head>) -> Object {
         if let Some(head) = head {
             self.facts.stated = head.stated_digest();
+            self.facts.content_encoding = head.content_coding();
             self.facts.disposition = head.one("content-disposition").map(<[u8]>::to_vec);
         }
         let url = self.chain.current().clone();

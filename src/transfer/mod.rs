@@ -188,6 +188,7 @@ struct Facts {
     retries: u64,
     fallback: Option<&'static str>,
     disposition: Option<Vec<u8>>,
+    content_encoding: Option<String>,
     stated: Option<StatedDigest>,
     unverified: bool,
     fetched: bool,
@@ -337,6 +338,7 @@ impl Transfer {
             validators: self.object.as_ref().map(|o| o.validators.clone()).unwrap_or_default(),
             stated: self.facts.stated.clone(),
             disposition: self.facts.disposition.clone(),
+            content_encoding: self.facts.content_encoding.clone(),
             verified_length: !self.facts.unverified,
         }
     }

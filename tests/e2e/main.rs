@@ -6,24 +6,33 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod announce;
 mod bad_input;
+mod coded;
+mod dates;
 mod digest;
+mod digests;
 mod engines;
 mod fail_fast;
 mod fallback;
 mod files;
 mod finished;
+mod flags;
 mod framing;
 mod happy;
 mod inherited;
 mod json;
+mod mirror;
+mod mirror_places;
 mod names;
 mod nginx;
+mod odd_names;
 mod parts;
 mod progress;
 mod redirect;
 mod regression;
 mod retry;
+mod retry_after;
 mod signals;
 mod stated;
 mod strict206;

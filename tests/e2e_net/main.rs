@@ -11,6 +11,7 @@ mod daemon;
 
 mod certificates;
 mod leaks;
+mod names_again;
 mod proxies;
 mod reach;
 mod records;

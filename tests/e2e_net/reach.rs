@@ -42,7 +42,7 @@ e2e_test!(a_name_is_resolved_as_the_user_says, |t| {
     t.delivers(&output, "object.bin", &object);
     let host = format!("far.test:{port}");
     assert!(origin.log().requests().iter().all(|r| r.field("host") == Some(&host)));
-    let output = t.uget(["-o", "other", "http://nowhere.invalid/x"]).run();
+    let output = t.uget(["-o", "other", "--retries", "0", "http://nowhere.invalid/x"]).run();
     output.fails_with(&[6]);
 });
 
@@ -63,6 +63,24 @@ e2e_test!(connections_spread_over_addresses_and_a_dead_one_does_not_matter, |t| 
     assert!(output.took < Duration::from_secs(10));
 });
 
+e2e_test!(connections_stay_with_one_address_where_they_are_told_to, |t| {
+    let object = Object::random(755, 4 * MIB);
+    for (spread, both) in [("on", true), ("off", false)] {
+        let late = || Origin::of(&object).mode(Mode::Latency(Duration::from_millis(30)));
+        let first = late().start_at(SocketAddr::from(([127, 0, 0, 2], 0)));
+        let port = first.address().port();
+        let second = late().start_at(SocketAddr::from(([127, 0, 0, 3], port)));
+        let rule = format!("far.test:{port}:127.0.0.2,127.0.0.3");
+        let url = format!("http://far.test:{port}/object.bin");
+        let args = ["--resolve", &rule, "--spread-ips", spread, "-j4", "--chunk-size", "262144"];
+        let output = t.uget(args).arg(&url).run();
+        t.delivers(&output, "object.bin", &object);
+        let used = [&first, &second].iter().filter(|one| one.log().count() > 0).count();
+        output.check((used == 2) == both, &format!("{spread}: {used} addresses"));
+        t.clear();
+    }
+});
+
 e2e_test!(families, |t| {
     let object = Object::random(752, 10 * KIB);
     let origin = Origin::of(&object).start();
@@ -74,11 +92,15 @@ e2e_test!(families, |t| {
     t.delivers(&output, "object.bin", &object);
     std::fs::remove_file(t.path("object.bin")).unwrap();
     let name = format!("http://localhost:{port}/object.bin");
-    let output = t.uget(["-6", &name]).run();
-    t.delivers(&output, "object.bin", &object);
-    std::fs::remove_file(t.path("object.bin")).unwrap();
-    t.uget(["-4", "--retries", "0", "-o", "four", &name]).run().fails_with(&[7]);
-    t.uget(["-4", "-o", "four", &literal]).run().fails_with(&[6]);
+    for flag in ["-6", "--ipv6"] {
+        let output = t.uget([flag, &name]).run();
+        t.delivers(&output, "object.bin", &object);
+        t.clear();
+    }
+    for flag in ["-4", "--ipv4"] {
+        t.uget([flag, "--retries", "0", "-o", "four", &name]).run().fails_with(&[7]);
+        t.uget([flag, "-o", "four", &literal]).run().fails_with(&[6]);
+    }
     let zoned = literal.replace("::1]", "fe80::1%25nosuch0]");
     t.uget(["-o", "zone", &zoned]).run().fails_with(&[7]);
 });

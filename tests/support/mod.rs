@@ -4,8 +4,10 @@
 #![expect(unreachable_pub, reason = "a room of a test crate, written as one of its own")]
 
 mod authority;
+mod bad;
 mod disk;
 mod front;
+mod gate;
 mod mode;
 mod nginx;
 mod object;
@@ -22,8 +24,10 @@ mod test;
 mod tests;
 
 pub use authority::{Authority, LOCAL, Leaf, TRUSTED};
+pub use bad::{Bad, BadPlace};
 pub use disk::SmallDisk;
 pub use front::{Front, Manners};
+pub use gate::Gate;
 pub use mode::{Lie, Mode, Redirect};
 pub use nginx::Nginx;
 pub use object::{Object, hex};

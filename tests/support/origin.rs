@@ -313,7 +313,11 @@ impl Wire<'_> {
             self.world.log.sending(self.number, slice.len() as u64);
             sent += slice.len() as u64;
             let due = Duration::from_secs_f64(sent as f64 / rate as f64);
-            thread::sleep(due.saturating_sub(start.elapsed()));
+            let pause = due.saturating_sub(start.elapsed());
+            match &self.reply.hurry {
+                Some(gate) => drop(gate.pass_within(pause)),
+                None => thread::sleep(pause),
+            }
         }
         self.paced = Some((start, sent));
         Ok(())

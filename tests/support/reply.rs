@@ -3,7 +3,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use super::{object::Object, request::Request};
+use super::{gate::Gate, object::Object, request::Request};
 
 /// One state of the resource: its bytes and its validators.
 #[derive(Clone)]
@@ -38,6 +38,8 @@ pub struct Reply {
     pub cut: Option<(u64, End)>,
     /// Bytes of body a second.
     pub rate: Option<u64>,
+    /// The rate is over as soon as this is open.
+    pub hurry: Option<Gate>,
     /// Sent in pieces of so many bytes with this pause after each, head included.
     pub drip: Option<(usize, Duration)>,
     /// Sent after the body as it is.
@@ -121,6 +123,7 @@ impl Reply {
             body,
             cut: None,
             rate: None,
+            hurry: None,
             drip: None,
             after: Vec::new(),
             end: End::KeepAlive,

@@ -171,6 +171,11 @@ impl Running {
         assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0, "cannot signal uget");
     }
 
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

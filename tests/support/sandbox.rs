@@ -1,7 +1,14 @@
 //! What can be taken away from the binary before it starts: system calls, limits, descriptors,
 //! rights, the network.
 
-use std::{collections::BTreeMap, io, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    collections::BTreeMap,
+    ffi::CString,
+    io,
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
+    path::Path,
+    process::Command,
+};
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
@@ -14,6 +21,7 @@ pub struct Sandbox {
     umask: Option<libc::mode_t>,
     nobody: bool,
     no_network: bool,
+    replaced: Vec<(CString, CString)>,
 }
 
 /// A system call that is answered with an errno.
@@ -68,6 +76,20 @@ impl Sandbox {
         self
     }
 
+    /// Sees the file `ours` where `theirs` is, in a mount namespace of its own. Takes root.
+    pub fn replace(mut self, theirs: &Path, ours: &Path) -> Self {
+        let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
+        self.replaced.push((text(theirs), text(ours)));
+        self
+    }
+
+    /// Whether a process can be started in it here.
+    pub fn is_possible(&self) -> bool {
+        let mut command = Command::new("/bin/true");
+        self.apply(&mut command);
+        command.status().is_ok_and(|status| status.success())
+    }
+
     pub(super) fn is_nobody(&self) -> bool {
         self.nobody
     }
@@ -98,6 +120,16 @@ impl Sandbox {
             if self.no_network {
                 let user = if libc::geteuid() == 0 { 0 } else { libc::CLONE_NEWUSER };
                 check(libc::unshare(libc::CLONE_NEWNET | user))?;
+            }
+            if !self.replaced.is_empty() {
+                check(libc::unshare(libc::CLONE_NEWNS))?;
+                let (none, root) = (std::ptr::null(), c"/".as_ptr());
+                let private = libc::MS_REC | libc::MS_PRIVATE;
+                check(libc::mount(none, root, none, private, none.cast()))?;
+                for (theirs, ours) in &self.replaced {
+                    let (theirs, ours) = (theirs.as_ptr(), ours.as_ptr());
+                    check(libc::mount(ours, theirs, none, libc::MS_BIND, none.cast()))?;
+                }
             }
             for &(resource, value) in &self.limits {
                 let limit = libc::rlimit { rlim_cur: value, rlim_max: value };

@@ -115,6 +115,13 @@ impl Test {
         names
     }
 
+    /// Takes away the files in the directory, for the next case of a table.
+    pub fn clear(&self) {
+        for name in self.names() {
+            fs::remove_file(self.path(&name)).unwrap();
+        }
+    }
+
     /// The directory holds these names and no others.
     pub fn holds_only(&self, output: &Output, names: &[&str]) {
         let found = self.names();
@@ -137,6 +144,17 @@ impl Test {
     pub fn delivers(&self, output: &Output, name: &str, object: &Object) {
         output.succeeds();
         self.holds(output, name, object);
+        self.holds_only(output, &[name]);
+    }
+
+    /// Success with one of these objects whole, or a clear failure with nothing visible.
+    pub fn whole_or_refused(&self, output: &Output, name: &str, versions: &[&Object]) {
+        if !output.status.success() {
+            return self.refuses_with(output, &[8, 18, 22, 28, 33, 56, 101]);
+        }
+        let bytes = fs::read(self.path(name)).unwrap_or_default();
+        let whole = versions.iter().any(|version| version.bytes() == bytes);
+        output.check(whole, "it published what no place ever had");
         self.holds_only(output, &[name]);
     }
 
@@ -171,10 +189,10 @@ fn uring() -> std::io::Result<()> {
     io_uring::IoUring::new(2).map(drop)
 }
 
-/// Makes one case into two tests, one on each engine.
+/// Makes one case into two tests, one on each engine. Attributes go to both.
 #[macro_export]
 macro_rules! e2e_test {
-    ($name:ident, |$test:ident| $case:expr) => {
+    ($(#[$attribute:meta])* $name:ident, |$test:ident| $case:expr) => {
         fn $name($test: &$crate::support::Test) {
             $case
         }
@@ -183,11 +201,13 @@ macro_rules! e2e_test {
             use $crate::support::{Engine, Test};
 
             #[test]
+            $(#[$attribute])*
             fn uring() {
                 Test::run_on(Engine::Uring, super::$name);
             }
 
             #[test]
+            $(#[$attribute])*
             fn threads() {
                 Test::run_on(Engine::Threads, super::$name);
             }

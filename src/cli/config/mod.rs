@@ -262,8 +262,17 @@ fn connections(
 }
 
 fn check(args: CheckArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
-    options.digest = args.sha256.or(args.digest);
-    options.print_digest = args.print_digest;
+    for digest in args.sha256.into_iter().chain(args.digests) {
+        match options.digests.iter().find(|given| given.algorithm == digest.algorithm) {
+            Some(given) if given.hex != digest.hex => {
+                let name = digest.algorithm.name();
+                return Err(usage(format!("no object has two digests of one kind ({name})")));
+            }
+            Some(_) => {}
+            None => options.digests.push(digest),
+        }
+    }
+    options.print_digests = args.print_digests;
     options.max_size = around.or_variable(args.max_size, "UGET_MAX_SIZE", size::bytes)?;
     Ok(())
 }

@@ -113,8 +113,8 @@ fn every_main_flag_arrives() {
     assert_eq!(all.target, Target::File("out".into()));
     assert_eq!(all.connections, Connections::Exactly(16));
     assert_eq!((all.part_size, all.min_split), (Some(8 << 20), Some(2 << 20)));
-    assert_eq!((all.engine, all.pin), (EngineChoice::Threads, Pin::Require));
-    assert_eq!(all.print_digest, Some(Algorithm::Blake3));
+    assert_eq!((all.engine, all.pin), (EngineChoice::Epoll, Pin::Require));
+    assert_eq!(all.print_digests, [Algorithm::Blake3]);
     assert_eq!((all.retries, all.retry_all_errors), (7, true));
     assert_eq!(all.retry_max_time, Some(Duration::from_secs(60)));
     assert_eq!(all.connect_timeout, Duration::from_millis(1500));
@@ -237,6 +237,7 @@ fn urls() {
 #[test]
 fn conflicts_are_usage_errors() {
     let digest = format!("sha1:{}", "a".repeat(40));
+    let other = format!("sha256:{}", "c".repeat(64));
     let sha256 = "b".repeat(64);
     for args in [
         &["--fsync", "--no-fsync"][..],
@@ -249,7 +250,8 @@ fn conflicts_are_usage_errors() {
         &["--no-resume", "-c"],
         &["--no-resume", "-C", "-"],
         &["-C", "100"],
-        &["--sha256", &sha256, "--digest", &digest],
+        &["--sha256", &sha256, "--digest", &other],
+        &["--digest", &digest, "--digest", &digest.replace('a', "b")],
         &["--sha256", "xyz"],
         &["--sha256", &"g".repeat(64)],
         &["--digest", &sha256],
@@ -259,7 +261,7 @@ fn conflicts_are_usage_errors() {
         &["--user", "nobody"],
         &["--key", "k.pem"],
         &["--tls-min", "1.1"],
-        &["--engine", "epoll"],
+        &["--engine", "kqueue"],
         &["--pin", "maybe"],
         &["--part-size", "0"],
         &["--max-time", "0"],
@@ -283,6 +285,17 @@ fn conflicts_are_usage_errors() {
 }
 
 #[test]
+fn several_digests_are_one_list_and_each_counts_once() {
+    let (sha256, md5) = ("b".repeat(64), format!("md5:{}", "a".repeat(32)));
+    let again = format!("sha256:{}", "B".repeat(64));
+    let all = options(&["--digest", &md5, "--sha256", &sha256, "--digest", &again]);
+    let names: Vec<_> = all.digests.iter().map(|digest| digest.algorithm).collect();
+    assert_eq!(names, [Algorithm::Sha256, Algorithm::Md5]);
+    let all = options(&["--print-digest", "--print-digest=md5"]);
+    assert_eq!(all.print_digests, [Algorithm::Sha256, Algorithm::Md5]);
+}
+
+#[test]
 fn variables_are_defaults() {
     let variables = [
         ("UGET_CONNECTIONS", "3"),
@@ -300,7 +313,7 @@ fn variables_are_defaults() {
     let all = in_environment(&variables, &[]);
     assert_eq!(all.connections, Connections::Exactly(3));
     assert_eq!((all.part_size, all.min_split), (Some(1 << 20), Some(2 << 20)));
-    assert_eq!((all.engine, all.pin, all.retries), (EngineChoice::Threads, Pin::None, 9));
+    assert_eq!((all.engine, all.pin, all.retries), (EngineChoice::Epoll, Pin::None, 9));
     assert_eq!(all.connect_timeout, Duration::from_secs(1));
     assert_eq!(all.stall_timeout, Duration::from_secs(2));
     assert_eq!((all.max_time, all.max_size), (Some(Duration::from_secs(3)), Some(4)));

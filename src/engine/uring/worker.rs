@@ -1,114 +1,117 @@
-//! One worker: a thread, a ring, its registered buffers, and the connections on it.
+//! One worker: a thread, a ring, and the connections on it.
 
-use std::{cell::RefCell, fs::File, io, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 
-use crossbeam_channel::Sender;
-use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
-use tokio_uring::buf::fixed::FixedBufPool;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+};
 
 use super::{
-    super::Opening,
-    io::{Buffer, Ring},
-    uninterrupted,
+    super::{
+        Order,
+        opening::Connected,
+        post::{Mail, Post},
+        raw,
+        socket::LowWater,
+        uninterrupted,
+    },
+    io::Ring,
 };
-use crate::link::Link;
+use crate::{link::Link, orders::Conn};
 
-/// What the connections of a worker share.
-pub(super) struct Shared {
-    pool: Option<FixedBufPool<Vec<u8>>>,
-    buffer: usize,
-    /// The part file as this ring knows it, and which one that is.
-    file: RefCell<Option<(Arc<File>, Rc<tokio_uring::fs::File>)>>,
-}
-
-impl Shared {
-    /// A buffer: a registered one if there is one left.
-    pub(super) fn buffer(&self) -> Buffer {
-        let fixed = self.pool.as_ref().and_then(|pool| pool.try_next(self.buffer));
-        fixed.map_or_else(|| Buffer::Plain(vec![0; self.buffer]), Buffer::Fixed)
-    }
-
-    /// `file` as this ring knows it.
-    ///
-    /// # Errors
-    /// No further descriptor.
-    pub(super) fn file(&self, file: &Arc<File>) -> io::Result<Rc<tokio_uring::fs::File>> {
-        let mut known = self.file.borrow_mut();
-        if let Some((of, ring)) = known.as_ref()
-            && Arc::ptr_eq(of, file)
-        {
-            return Ok(Rc::clone(ring));
+/// Starts the thread of a worker that reads `post`, and waits until its ring is set up. `guard` is
+/// dropped when the thread ends.
+///
+/// # Errors
+/// Whatever the system says while a ring is set up, or no thread.
+pub(in crate::engine) fn start(
+    name: String,
+    post: Post,
+    guard: impl Send + 'static,
+) -> io::Result<()> {
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    thread::Builder::new().name(name).spawn(move || {
+        let _guard = guard;
+        let mut builder = tokio_uring::builder();
+        builder.entries(ENTRIES);
+        match uninterrupted(|| tokio_uring::Runtime::new(&builder)) {
+            Ok(runtime) => runtime.block_on(run(post, ready)),
+            Err(error) => drop(ready.send(Err(error))),
         }
-        let ring = Rc::new(tokio_uring::fs::File::from_std(uninterrupted(|| file.try_clone())?));
-        *known = Some((Arc::clone(file), Rc::clone(&ring)));
-        Ok(ring)
-    }
+    })?;
+    let gone = |_| Err(io::Error::other("the worker ended while it was set up"));
+    started.recv().unwrap_or_else(gone)
 }
 
-/// Runs a worker until its inbox is closed. `ready` is told whether it could be set up, and what
-/// is less than it could be.
-pub(super) fn run(
-    inbox: UnboundedReceiver<Opening>,
-    buffer: usize,
-    buffers: usize,
-    ready: &Sender<io::Result<Option<String>>>,
-) {
-    let mut builder = tokio_uring::builder();
-    builder.entries(ENTRIES);
-    let runtime = match uninterrupted(|| tokio_uring::Runtime::new(&builder)) {
-        Ok(runtime) => runtime,
+/// Reads mail until no more follows, and waits for the last connection to end.
+async fn run(post: Post, ready: std::sync::mpsc::SyncSender<io::Result<()>>) {
+    // Nobody is woken through tokio from another thread: that writes to a descriptor of tokio's,
+    // and panics where the write fails.
+    let bell = match raw::watch(post.bell()) {
+        Ok(bell) => bell,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    runtime.block_on(async move {
-        let pool = FixedBufPool::new((0..buffers).map(|_| vec![0; buffer]));
-        let (pool, note) = match pool.register() {
-            Ok(()) => (Some(pool), None),
-            Err(error) => (None, Some(format!("buffers are not registered ({error})"))),
-        };
-        let _ = ready.send(Ok(note));
-        tokio_uring::spawn(pulse());
-        serve(inbox, Rc::new(Shared { pool, buffer, file: RefCell::new(None) })).await;
-    });
-}
-
-/// Wakes the thread now and then. Before it sleeps, tokio-uring hands the kernel what was queued,
-/// and passes over an error (io_uring_enter(2): EAGAIN and EBUSY when the kernel is short of
-/// something); without another occasion everybody would wait for what was never submitted.
-async fn pulse() {
+    let _ = ready.send(Ok(()));
+    let mut tasks: BTreeMap<Conn, Task> = BTreeMap::new();
     loop {
-        tokio::time::sleep(PULSE).await;
+        for mail in post.take() {
+            match mail {
+                Mail::Connected(connected) => {
+                    tasks.retain(|_, task| !task.link.is_finished());
+                    tasks.insert(connected.conn, serve(*connected));
+                }
+                Mail::Order(conn, order) => {
+                    if let Some(orders) = tasks.get(&conn).and_then(|task| task.orders.as_ref()) {
+                        let _ = orders.send(order);
+                    }
+                }
+                Mail::Close(conn) => {
+                    if let Some(task) = tasks.get_mut(&conn) {
+                        task.orders = None;
+                    }
+                }
+                Mail::End => {
+                    tasks.values_mut().for_each(|task| task.orders = None);
+                    for task in std::mem::take(&mut tasks).into_values() {
+                        let _ = task.link.await;
+                    }
+                    return;
+                }
+            }
+        }
+        // The pulse is for more than a bell that cannot be rung. Before it sleeps, tokio-uring
+        // hands the kernel what was queued, and passes over an error (io_uring_enter(2): EAGAIN and
+        // EBUSY when the kernel is short of something); without another occasion everybody would
+        // wait for what was never submitted.
+        if post.sleep()
+            && let Ok(Ok(mut rung)) = tokio::time::timeout(PULSE, bell.readable()).await
+        {
+            rung.clear_ready();
+        }
     }
 }
 
-/// Brings up connections as they come, and waits for the last to end.
-async fn serve(mut inbox: UnboundedReceiver<Opening>, shared: Rc<Shared>) {
-    let mut tasks = Vec::new();
-    while let Some(opening) = inbox.recv().await {
-        tasks.retain(|task: &tokio::task::JoinHandle<()>| !task.is_finished());
-        tasks.push(tokio_uring::spawn(connection(opening, Rc::clone(&shared))));
-    }
-    for task in tasks {
-        let _ = task.await;
-    }
+/// One connection.
+struct Task {
+    /// Gone when no further order may follow.
+    orders: Option<UnboundedSender<Order>>,
+    link: JoinHandle<()>,
 }
 
-/// One connection from connect to close. Connecting blocks, on a thread of its own.
-async fn connection(opening: Opening, shared: Rc<Shared>) {
-    let Opening { open, stop, orders, reporter, limits } = opening;
-    let (done, opened) = oneshot::channel();
-    let connect = {
-        let (stop, reporter) = (Arc::clone(&stop), reporter.clone());
-        move || drop(done.send(Opening::connect(open, &stop, &reporter)))
+fn serve(connected: Connected) -> Task {
+    let Connected { conn: _, stream, secure, stop, reporter, limits } = connected;
+    let (sender, orders) = unbounded_channel();
+    let io = Ring {
+        stream,
+        reporter,
+        orders,
+        buffer: vec![0; limits.buffer()],
+        low_water: LowWater::new(),
+        stall: limits.stall,
     };
-    if let Err(error) = thread::Builder::new().name("uget-connect".to_owned()).spawn(connect) {
-        return reporter.failed_to_start(&error);
-    }
-    let Ok(Some(opened)) = opened.await else { return };
-    let gate = Arc::clone(&stop.gate);
-    let io = Ring::new(opened.stream, (Arc::clone(&stop), reporter), orders, shared);
-    let mut link = Link::new(io, gate, limits, opened.secure);
-    link.serve().await;
-    stop.detach();
+    let mut link = Link::new(io, Arc::clone(&stop.gate), limits, secure);
+    Task { orders: Some(sender), link: tokio_uring::spawn(async move { link.serve().await }) }
 }
 
 /// Submission queue entries: a few for each of the most connections that a worker may have.

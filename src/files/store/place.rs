@@ -91,21 +91,13 @@ impl Paths {
         let name = target.file_name().ok_or_else(|| fail(Errno::ISDIR))?.to_owned();
         let directory_path = target.parent().map(Path::to_owned).unwrap_or_default();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = || {
-            retry_on_intr(|| {
-                rustix::fs::openat(CWD, or_here(&directory_path), flags, Mode::empty())
-            })
-        };
+        let at = or_here(&directory_path);
+        let open = || retry_on_intr(|| rustix::fs::openat(CWD, at, flags, Mode::empty()));
         let directory = match open() {
-            Err(Errno::NOENT) if create => {
-                let made = DirBuilder::new().recursive(true).mode(0o755).create(&directory_path);
-                made.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
-                    .and_then(|()| open())
-            }
+            Err(Errno::NOENT) if create => make_directory(at).and_then(|()| open()),
             result => result,
         };
-        let directory =
-            directory.map_err(|e| store_failure(StoreOp::Create, or_here(&directory_path), e))?;
+        let directory = directory.map_err(|e| store_failure(StoreOp::Create, at, e))?;
         // Some filesystems say 0, or nothing.
         let name_max =
             retry_on_intr(|| rustix::fs::fstatvfs(&directory)).map_or(0, |fs| fs.f_namemax);
@@ -163,13 +155,19 @@ impl Paths {
     }
 }
 
-/// Whether files can be made in `directory`: for when their names are not known yet.
+/// Makes `directory` if it is not there, and sees that files can be made in it: for when their
+/// names are not known yet.
 ///
 /// # Errors
 /// [`Failure::Store`] with [`StoreOp::Create`].
-pub(crate) fn check_directory(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn ready_directory(directory: &Path) -> Result<(), Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, directory, flags, Mode::empty())
+    let open = || retry_on_intr(|| rustix::fs::openat(CWD, directory, flags, Mode::empty()));
+    open()
+        .or_else(|errno| match errno {
+            Errno::NOENT => make_directory(directory).and_then(|()| open()),
+            errno => Err(errno),
+        })
         .and_then(|_| {
             let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
             rustix::fs::accessat(CWD, directory, access, AtFlags::EACCESS)
@@ -179,6 +177,12 @@ pub(crate) fn check_directory(directory: &Path) -> Result<(), Failure> {
             Errno::NOSYS | Errno::INVAL => Ok(()),
             errno => Err(store_failure(StoreOp::Create, directory, errno)),
         })
+}
+
+/// Makes a directory and those above it.
+fn make_directory(path: &Path) -> Result<(), Errno> {
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
+    made.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
 }
 
 /// `.NAME` and a suffix; a name that would be too long for the filesystem is cut and told apart by

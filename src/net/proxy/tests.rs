@@ -43,7 +43,7 @@ fn proxy_urls_are_read_as_curl_reads_them() {
     for bad in ["ftp://proxy.test", "http://", "http://p:0", "p:70000", "p:x", "http://a b", "[::1"]
     {
         let failure = Proxy::parse(bad).unwrap_err();
-        assert!(matches!(failure, Failure::Proxy { unresolved: false, .. }), "{bad}");
+        assert!(matches!(failure, Failure::Proxy { unresolved: None, .. }), "{bad}");
     }
     let failure = Proxy::parse("http://user:secret@bad host").unwrap_err();
     assert!(!format!("{failure:?}").contains("secret"));
@@ -176,7 +176,7 @@ fn a_proxy_that_refuses_is_quoted_safely() {
         "http://u:secret@p.test:3128",
         b"HTTP/1.1 407 Who \xc2\x9b31mare you\r\nContent-Length: 0\r\n\r\n",
     );
-    let Err(Failure::Proxy { reason, status: Some(407), unresolved: false }) = result else {
+    let Err(Failure::Proxy { reason, status: Some(407), unresolved: None }) = result else {
         panic!("{result:?}");
     };
     assert!(reason.contains("p.test:3128") && reason.contains("407"), "{reason}");

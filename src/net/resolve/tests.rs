@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::net::Cancel;
+use crate::{net::Cancel, orders::Verdict};
 
 fn budget(millis: u64) -> Budget {
     Budget::new(Duration::from_millis(millis), &Cancel::default())
@@ -16,7 +16,7 @@ fn with(ask: Ask, network: &Network) -> Resolver {
     Resolver { ask, ..Resolver::new(network).unwrap() }
 }
 
-fn nobody(_: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+fn nobody(_: &str, _: u16) -> Answer {
     panic!("nobody must be asked")
 }
 
@@ -50,14 +50,18 @@ fn resolve_option_and_family_decide() {
         }],
         ..Network::default()
     };
-    let resolver = with(|_, _| Err(io::Error::other("not known")), &network);
+    let resolver = with(|_, _| Err(("not known".to_owned(), NameFault::Unknown)), &network);
     let host = Host::Domain("example.com");
     let found = resolver.addresses(&host, 80, &budget(100)).unwrap();
     assert_eq!(found, ["192.0.2.1:80".parse().unwrap()]);
     let other_port = resolver.addresses(&host, 81, &budget(1000));
     assert_eq!(
         other_port,
-        Err(Failure::Resolve { host: "example.com".to_owned(), reason: "not known".to_owned() })
+        Err(Failure::Resolve {
+            host: "example.com".to_owned(),
+            reason: "not known".to_owned(),
+            fault: NameFault::Unknown,
+        })
     );
     let v6 = resolver.addresses(&Host::Ipv6(Ipv6Addr::LOCALHOST), 80, &budget(100));
     assert!(matches!(v6, Err(Failure::Resolve { reason, .. }) if reason == "no IPv4 address"));
@@ -92,7 +96,7 @@ fn a_failed_lookup_is_not_remembered() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let resolver = with(
         |_, port| match ASKED.fetch_add(1, Ordering::SeqCst) {
-            0 => Err(io::Error::other("try again")),
+            0 => Err(("try again".to_owned(), NameFault::Temporary)),
             _ => Ok(vec![SocketAddr::from(([192, 0, 2, 1], port))]),
         },
         &Network::default(),
@@ -100,6 +104,30 @@ fn a_failed_lookup_is_not_remembered() {
     let host = Host::Domain("flaky.test");
     resolver.addresses(&host, 80, &budget(5000)).unwrap_err();
     resolver.addresses(&host, 80, &budget(5000)).unwrap();
+}
+
+#[test]
+fn what_may_pass_is_told_from_what_is_final() {
+    for (code, fault) in [
+        (libc::EAI_AGAIN, NameFault::Temporary),
+        (libc::EAI_MEMORY, NameFault::Temporary),
+        (libc::EAI_SYSTEM, NameFault::Temporary),
+        (libc::EAI_NONAME, NameFault::Unknown),
+        (libc::EAI_NODATA, NameFault::Unknown),
+        (libc::EAI_FAIL, NameFault::Unknown),
+    ] {
+        let (words, found) = unanswered(&LookupError::new(code));
+        assert_eq!(found, fault, "{code}: {words}");
+    }
+    let failure = |fault| unresolved(&"a.test", (String::new(), fault));
+    assert_eq!(failure(NameFault::Temporary).verdict(), Verdict::Retry);
+    assert_eq!(failure(NameFault::Unknown).verdict(), Verdict::Fatal);
+}
+
+#[test]
+fn the_system_is_asked_for_each_address_once() {
+    let found = system("127.0.0.1", 81).unwrap();
+    assert_eq!(found, ["127.0.0.1:81".parse().unwrap()]);
 }
 
 #[test]

@@ -73,18 +73,16 @@ fn a_name_that_nobody_chose_is_not_overwritten() {
 }
 
 #[test]
-fn directories_are_made_for_a_name_that_was_chosen() {
-    let world = World::new();
-    let target = world.path("a/b/file");
-    let chosen = Wanted { target: target.clone(), ..world.wanted() };
-    assert_eq!(
-        failed(Store::open(Wanted { replace: false, ..chosen.clone() })),
-        (StoreOp::Create, libc::ENOENT)
-    );
-    let mut store = Store::open(chosen).unwrap().store;
-    store.prepare(Some(0), &validators(), false).unwrap();
-    store.publish(0, true).unwrap();
-    assert!(target.is_file());
+fn directories_are_made_whoever_chose_the_name() {
+    for replace in [true, false] {
+        let world = World::new();
+        let target = world.path("a/b/file");
+        let wanted = Wanted { target: target.clone(), replace, ..world.wanted() };
+        let mut store = Store::open(wanted).unwrap().store;
+        store.prepare(Some(0), &validators(), false).unwrap();
+        store.publish(0, true).unwrap();
+        assert!(target.is_file());
+    }
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! One transfer as the coordinator's thread sees it from the outside: where its bytes go, how many
+//! are there, what became of it, and what the observer knows.
+
+use std::{ops::Range, time::Duration};
+
+use url::Url;
+
+use super::{
+    clerk::{Job, Stored},
+    shelf::{Plan, Published, Start},
+    told::{Besides, Told},
+};
+use crate::{
+    event::{Counter, Event},
+    files::{
+        follow::{Follower, Stopper},
+        sink::Sink,
+    },
+    http::{self, field::Validators},
+    orders::{Failure, StoreEvent, View},
+    range::RangeSet,
+};
+
+/// One transfer's delivery.
+pub(crate) struct Delivery {
+    url: String,
+    sink: Option<Sink>,
+    /// Bytes that are in place.
+    done: RangeSet,
+    follower: Option<Follower>,
+    /// Of the follower, once that is with whoever publishes.
+    stopper: Option<Stopper>,
+    /// It is hashed before it is published.
+    hashed: bool,
+    counter: Counter,
+    told: Told,
+    /// When the first and the last bytes were written.
+    flowed: Option<(Duration, Duration)>,
+    /// What the finished transfer reports.
+    pub(crate) published: Published,
+}
+
+/// What follows from what its files report.
+pub(super) enum Follows {
+    /// The transfer is told.
+    Tell(StoreEvent),
+    /// The transfer cannot go on.
+    Stop(Failure),
+    /// The observer is told.
+    Note(String),
+}
+
+impl Delivery {
+    /// `hashed`: it is known already that it will be.
+    pub(crate) fn new(url: &Url, hashed: bool, counter: Counter) -> Self {
+        Self {
+            url: http::redact(url),
+            sink: None,
+            done: RangeSet::new(),
+            follower: None,
+            stopper: None,
+            hashed,
+            counter,
+            told: Told::default(),
+            flowed: None,
+            published: Published::default(),
+        }
+    }
+
+    /// Where bodies go, once that is ready.
+    pub(super) fn sink(&self) -> Option<Sink> {
+        self.sink.clone()
+    }
+
+    /// The job that makes the output ready.
+    pub(super) fn prepare(
+        &mut self,
+        total: Option<u64>,
+        validators: Validators,
+        resume: bool,
+        view: &View,
+    ) -> Job {
+        self.follower = None;
+        let begun = !self.done.is_empty();
+        Job::Prepare(Box::new(Plan::new(total, validators, resume, begun, view)))
+    }
+
+    /// The job that publishes what is complete.
+    pub(super) fn publish(&mut self, total: u64) -> Job {
+        self.sink = None;
+        self.stopper = self.follower.as_ref().map(Follower::stopper);
+        Job::Publish(total, self.follower.take())
+    }
+
+    /// The job that closes what has failed.
+    pub(super) fn abandon(&mut self, keep: bool) -> Job {
+        self.sink = None;
+        self.follower = None;
+        self.stopper.iter().for_each(Stopper::stop);
+        Job::Abandon { keep }
+    }
+
+    /// Its files have reported.
+    pub(super) fn stored(&mut self, stored: Stored) -> Follows {
+        match stored {
+            Stored::Started(Ok(Start::Prepared(prepared))) => {
+                self.sink = Some(prepared.sink);
+                self.done = prepared.done;
+                self.follower = prepared.follower;
+                self.hashed = prepared.hashed;
+                self.published.path = prepared.path;
+                self.count();
+                Follows::Tell(StoreEvent::Prepared(Ok(())))
+            }
+            Stored::Started(Ok(Start::Found(found))) => Follows::Tell(StoreEvent::Found(found)),
+            Stored::Started(Err(failure)) => Follows::Tell(StoreEvent::Prepared(Err(failure))),
+            Stored::Over(Ok(published)) => {
+                let path = published.path.or_else(|| self.published.path.take());
+                self.published = Published { path, ..published };
+                Follows::Tell(StoreEvent::Published(Ok(())))
+            }
+            Stored::Over(Err(failure)) => Follows::Tell(StoreEvent::Published(Err(failure))),
+            Stored::Failed(failure) => Follows::Stop(failure),
+            Stored::Note(note) => Follows::Note(note),
+        }
+    }
+
+    /// Bytes are in the file: counts them and has them hashed. Returns the job that records them,
+    /// and what the observer is told.
+    pub(super) fn wrote(&mut self, range: Range<u64>, now: Duration) -> (Job, Option<Event>) {
+        let (first, _) = self.flowed.unwrap_or((now, now));
+        self.flowed = Some((first, now));
+        self.done.insert(range.clone());
+        self.count();
+        (Job::Wrote(range, now), self.told.progress(self.counter.bytes()))
+    }
+
+    fn count(&self) {
+        self.counter.set(self.done.len());
+        if let Some(follower) = &self.follower {
+            follower.advance(self.done.frontier(0));
+        }
+    }
+
+    /// What the observer does not know yet.
+    pub(super) fn news(&mut self, view: &View, now: Duration) -> Vec<Event> {
+        let path = self.published.path.as_deref();
+        let besides = Besides { path, hashed: self.hashed, bytes: self.counter.bytes(), now };
+        self.told.news(view, &besides)
+    }
+
+    /// The URL asked for, redacted.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// From the first byte to the last.
+    pub(crate) fn transfer_elapsed(&self) -> Duration {
+        match self.flowed {
+            Some((first, last)) => last.saturating_sub(first),
+            None => Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One transfer's place on the disk, or its stream: prepared, recorded, hashed, published. All of
+//! it blocks, and none of it runs on the coordinator.
+
+use std::{
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::io::Errno;
+
+use crate::{
+    files::{
+        checks::{Checked, Checks},
+        follow::Follower,
+        hasher::Computed,
+        name,
+        output::{Output, inside},
+        sink::{self, Sink},
+        store::{Store, Wanted, store_failure},
+    },
+    http::{self, field::Validators},
+    options::Digest,
+    orders::{Failure, Found, StoreOp, View},
+    range::RangeSet,
+};
+
+/// Where the bytes of one transfer go, and what is wanted of them.
+pub(crate) struct Shelf {
+    output: Option<Output>,
+    checks: Checks,
+    /// From the journal, until the part file is prepared.
+    held: RangeSet,
+    /// Digests of the file that is there already.
+    existing: Vec<Computed>,
+}
+
+/// What the first answer has told.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    total: Option<u64>,
+    validators: Validators,
+    resume: bool,
+    /// Bytes were taken already.
+    begun: bool,
+    disposition: Option<Vec<u8>>,
+    stated: Option<Digest>,
+}
+
+/// What is ready to be written.
+pub(crate) struct Prepared {
+    pub(super) sink: Sink,
+    /// What is in place already.
+    pub(super) done: RangeSet,
+    pub(super) path: Option<PathBuf>,
+    pub(super) follower: Option<Follower>,
+    /// It will be hashed.
+    pub(super) hashed: bool,
+}
+
+/// Either it is ready, or the name is known only now and this is there under it.
+pub(crate) enum Start {
+    Prepared(Prepared),
+    Found(Found),
+}
+
+/// What became of it.
+#[derive(Default)]
+pub(crate) struct Published {
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) digests: Vec<Checked>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        total: Option<u64>,
+        validators: Validators,
+        resume: bool,
+        begun: bool,
+        view: &View,
+    ) -> Self {
+        let stated = view.stated.as_ref().map(Digest::from_stated);
+        let disposition = view.disposition.clone();
+        Self { total, validators, resume, begun, disposition, stated }
+    }
+}
+
+impl Shelf {
+    pub(crate) fn new(
+        output: Output,
+        held: RangeSet,
+        existing: Vec<Computed>,
+        checks: Checks,
+    ) -> Self {
+        Self { output: Some(output), checks, held, existing }
+    }
+
+    /// Makes the output ready. `note` hears what is worth telling.
+    ///
+    /// # Errors
+    /// The part file cannot be made, or a stream that has taken bytes would have to start over.
+    pub(super) fn prepare(
+        &mut self,
+        plan: &Plan,
+        note: impl FnOnce(String),
+    ) -> Result<Start, Failure> {
+        if let Some(found) = self.name(plan, note)? {
+            return Ok(Start::Found(found));
+        }
+        self.checks.stated.clone_from(&plan.stated);
+        let algorithms = self.checks.algorithms();
+        let hashed = !algorithms.is_empty();
+        let prepared = match &mut self.output {
+            Some(Output::File(store)) => {
+                let file = store.prepare(plan.total, &plan.validators, plan.resume)?;
+                let sink = Sink::file(store.part_path(), Arc::clone(&file));
+                let done = if plan.resume { self.held.clone() } else { RangeSet::new() };
+                let follower = hashed.then(|| Follower::start(file, algorithms)).transpose();
+                let follower = follower.map_err(|e| no_thread(StoreOp::Read, &e))?;
+                Prepared { sink, done, path: Some(store.target()), follower, hashed }
+            }
+            Some(Output::Stream(_)) if plan.begun => {
+                let reason = "bytes were handed on already and the server cannot resume";
+                return Err(Failure::CannotResume { reason: reason.to_owned() });
+            }
+            Some(Output::Stream(sink)) => {
+                sink.hash(&algorithms);
+                let (sink, done) = (sink.clone(), RangeSet::new());
+                Prepared { sink, done, path: None, follower: None, hashed }
+            }
+            Some(Output::Named { .. }) | None => {
+                return Err(Failure::Internal("a part file without a name"));
+            }
+        };
+        Ok(Start::Prepared(prepared))
+    }
+
+    /// Decides the name that the first answer tells, and looks at what is there.
+    fn name(&mut self, plan: &Plan, note: impl FnOnce(String)) -> Result<Option<Found>, Failure> {
+        let Some(Output::Named { directory, url, resume, force }) = &self.output else {
+            return Ok(None);
+        };
+        let proposed = plan.disposition.as_deref().and_then(http::field::disposition_filename);
+        let proposed = proposed.as_deref().and_then(name::from_disposition);
+        let target = inside(directory, proposed.unwrap_or_else(|| name::from_url(url)));
+        let (replace, resume, sync) = (false, *resume, self.checks.sync);
+        let opened = Store::open(Wanted { target: target.clone(), replace, url, resume, sync })?;
+        // What was not hashed cannot be said to have a digest.
+        let usable = !force && self.checks.algorithms().is_empty();
+        if opened.finished.is_some() && !usable {
+            opened.store.abandon(true);
+            return Err(store_failure(StoreOp::Create, &target, Errno::EXIST));
+        }
+        self.held = opened.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
+        if let Some(why) = opened.fresh {
+            note(format!("starting from nothing: {why}"));
+        }
+        self.output = Some(Output::File(Box::new(opened.store)));
+        Ok(opened.held.map(Found::Part).or_else(|| opened.finished.map(Found::File)))
+    }
+
+    /// Bytes are in the file.
+    ///
+    /// # Errors
+    /// The journal cannot be written, or the disk lost data.
+    pub(super) fn wrote(&mut self, range: Range<u64>, now: Duration) -> Result<(), Failure> {
+        self.store().map_or(Ok(()), |store| store.record(range, now))
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// As [`Self::wrote`].
+    pub(super) fn tick(&mut self, now: Duration) -> Result<(), Failure> {
+        self.store().map_or(Ok(()), |store| store.tick(now))
+    }
+
+    /// When [`Self::tick`] has something to do next.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        match &self.output {
+            Some(Output::File(store)) => store.next_timeout(),
+            _ => None,
+        }
+    }
+
+    /// Every byte is there: hashes the rest, syncs and publishes.
+    ///
+    /// # Errors
+    /// The digest is another, the file cannot be read back, synced or named.
+    pub(super) fn publish(
+        &mut self,
+        total: u64,
+        follower: Option<Follower>,
+    ) -> Result<Published, Failure> {
+        let mut computed = Vec::new();
+        match (&self.output, follower) {
+            (Some(Output::File(store)), Some(follower)) => {
+                let path = store.part_path();
+                let result = follower.finish(total);
+                computed = result.map_err(|e| sink::failure(StoreOp::Read, &path, &e))?;
+            }
+            (Some(Output::Stream(sink)), _) => computed = sink.computed(),
+            _ => {}
+        }
+        self.checks.verify(&computed)?;
+        let path = match self.output.take() {
+            Some(Output::File(store)) => Some(store.publish(total, self.checks.sync)?),
+            other => {
+                self.output = other;
+                None
+            }
+        };
+        Ok(Published { path, digests: self.checks.checked(computed) })
+    }
+
+    /// The file that is there already is what there is.
+    ///
+    /// # Errors
+    /// It cannot be synced.
+    pub(super) fn keep(&mut self) -> Result<Published, Failure> {
+        let Some(Output::File(store)) = self.output.take() else {
+            return Err(Failure::Internal("what was never looked at is up to date"));
+        };
+        let path = Some(store.keep(self.checks.sync)?);
+        let existing = std::mem::take(&mut self.existing);
+        Ok(Published { path, digests: self.checks.checked(existing) })
+    }
+
+    /// The transfer failed.
+    pub(super) fn abandon(&mut self, keep: bool) {
+        if let Some(Output::File(store)) = self.output.take() {
+            store.abandon(keep);
+        }
+    }
+
+    fn store(&mut self) -> Option<&mut Store> {
+        match &mut self.output {
+            Some(Output::File(store)) => Some(store),
+            _ => None,
+        }
+    }
+}
+
+/// The system has no thread for something.
+pub(crate) fn no_thread(op: StoreOp, error: &io::Error) -> Failure {
+    sink::failure(op, Path::new("a thread"), error)
+}
