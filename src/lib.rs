@@ -29,7 +29,7 @@
 //! | `net` | from a URL to a connected, secured socket |
 //! | `files` | part file, side files, journal on disk, digests, names |
 //! | `engine` | the loops: the coordinator, rings, epoll |
-//! | [`origin`] | the embedded HTTP origin of `uget serve` and `uget bench` |
+//! | `origin` | the embedded HTTP origin of `uget serve` and `uget bench`: with the program alone |
 
 pub mod fleet;
 pub mod http;
@@ -47,10 +47,12 @@ mod event;
 mod files;
 mod net;
 mod options;
+#[cfg(feature = "cli")]
 pub mod origin;
 mod report;
 mod wire;
 
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use wire::bench;
 

@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("fleet", &["range", "http", "journal", "orders", "transfer"], &["url"]),
     ("options", &["range", "http", "orders"], &["url"]),
     ("event", PURE, &["url"]),
-    ("error", &["range", "http", "orders", "event"], &["thiserror", "libc"]),
+    ("error", &["range", "http", "orders", "event"], &["libc"]),
     ("report", PURE, &["url"]),
     // It makes its failures where they happen, so it names their type.
     ("wire", &["range", "http", "orders", "options"], TLS),
@@ -58,8 +58,6 @@ const UNSAFE: &[&str] = &[
     "src/files/reread.rs",
     // What the loops ask of the kernel for which there is no safe call.
     "src/engine/raw.rs",
-    // Waits for a child with its resource usage.
-    "src/origin/host.rs",
 ];
 
 /// Where a pure room would reach the world outside: time, disk, network, environment, threads,
@@ -115,7 +113,6 @@ const CIRCLES: &[&str] = &[
     "origin origin::connection",
     "transfer transfer::ask transfer::mirror transfer::recover",
     "transfer::pace transfer::plan",
-    "wire wire::client wire::explain wire::handshake wire::server wire::session wire::verify",
 ];
 
 /// Files that are longer, at most as long as here. This list only gets shorter.

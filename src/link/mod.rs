@@ -155,9 +155,13 @@ impl<I: Io> Link<I> {
         let mut clock = Clock { started, paused: Duration::ZERO, first_byte: None };
         let result = self.exchange(job, &mut clock).await;
         self.gate.release();
+        let aborted = self.gate.is_aborted();
         let (result, reusable) = match result {
-            Ok(After::Reuse) => (Ok(()), !self.gate.is_aborted()),
+            Ok(After::Reuse) => (Ok(()), !aborted),
             Ok(After::Close) => (Ok(()), false),
+            // The disk fails whether or not anybody wants the connection.
+            Err(failure @ Failure::Store { .. }) => (Err(failure), false),
+            Err(_) if aborted => (Err(CANCELLED), false),
             Err(failure) => (Err(failure), false),
         };
         if !reusable {
@@ -199,7 +203,7 @@ impl<I: Io> Link<I> {
                         self.gate.lease(job.attempt, span.start, span.end);
                         (span, sink)
                     }
-                    None if self.gate.is_aborted() => return Err(cancelled()),
+                    None if self.gate.is_aborted() => return Err(CANCELLED),
                     None => return Ok(self.skip(answer)),
                 }
             }
@@ -386,6 +390,8 @@ impl<I: Io> Link<I> {
         let received = self.receive(missing, active, patience).await;
         flow.quiet = matches!(received, Ok(None));
         match received {
+            // Not the peer's end but ours: nothing is whole by that.
+            Ok(Some(0)) if self.gate.is_aborted() => Err(CANCELLED),
             Ok(Some(0)) => {
                 let bare = self.session.is_some() && !self.closed;
                 match flow.answer.body.eof() {
@@ -476,7 +482,7 @@ impl<I: Io> Link<I> {
     /// A socket error, classified. Before the first octet of an answer, a kept-alive connection
     /// that turns out dead is nobody's failure (RFC 9112 section 9.3.1).
     fn broken(&self, error: Broken, fresh: bool) -> Failure {
-        if fresh && self.served && !self.gate.is_aborted() {
+        if fresh && self.served {
             return Failure::Stale;
         }
         Failure::Receive { errno: error.errno }
@@ -495,9 +501,8 @@ enum Trouble {
     Failure(Failure),
 }
 
-fn cancelled() -> Failure {
-    Failure::Cancelled { signal: 0 }
-}
+/// What becomes of an attempt on a connection that was told to stop.
+const CANCELLED: Failure = Failure::Cancelled { signal: 0 };
 
 /// With less room than this in the buffer, what waits is written before more is received.
 const ROOM_MIN: usize = 16 * 1024;

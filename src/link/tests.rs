@@ -355,3 +355,34 @@ fn every_cut_of_a_chunked_answer_gives_the_same_bytes() {
         assert_eq!(bench.content(), b"hello world", "cut {cut}");
     }
 }
+
+#[test]
+fn an_end_that_we_made_ourselves_completes_nothing() {
+    let cancelled = Failure::Cancelled { signal: 0 };
+    let head = || octets("HTTP/1.0 200 OK\r\n\r\nabc");
+    let abort_at = |bench: &mut Bench, call: usize| {
+        let gate = Arc::clone(&bench.gate);
+        let mut calls = 0;
+        bench.link.io.between = Some(Box::new(move || {
+            calls += 1;
+            if calls == call {
+                gate.abort();
+            }
+        }));
+    };
+    let mut bench = Bench::new(4096, vec![head(), Act::End]);
+    abort_at(&mut bench, 2);
+    bench.request(1, Accept::Ask);
+    bench.receive(1, 0..OPEN_END);
+    assert_eq!(bench.run()[0].result, Err(cancelled.clone()));
+    assert_eq!(bench.content(), b"abc", "what came is kept");
+
+    // Nor does it say anything about the peer.
+    let mut bench = Bench::new(4096, vec![octets(part_head(0..4, 8) + "abcd"), Act::End]);
+    abort_at(&mut bench, 2);
+    bench.part(1, 0..4, 8);
+    let expect = Expect { range: 4..8, total: 8, validators: Validators::default() };
+    bench.request(2, Accept::Part(expect));
+    let ended = bench.run();
+    assert_eq!((ended[0].result.clone(), ended[1].result.clone()), (Ok(()), Err(cancelled)));
+}

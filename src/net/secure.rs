@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     orders::{Failure, TlsFault},
-    wire::{self, Client, Fault, HEADROOM, Session},
+    wire::{Client, HEADROOM, Session},
 };
 
 /// Shakes hands with `host` over `pipe`.
@@ -138,18 +138,6 @@ impl Pipe for Secured {
     fn write_all(&mut self, bytes: &[u8], budget: &Budget) -> Result<(), Failure> {
         let sealed = self.session.seal(bytes)?;
         self.stream.write_all(&sealed, budget)
-    }
-}
-
-impl From<wire::Error> for Failure {
-    fn from(error: wire::Error) -> Self {
-        let fault = match error.fault {
-            Fault::Setup => TlsFault::Setup,
-            Fault::Handshake => TlsFault::Handshake,
-            Fault::Certificate => TlsFault::Certificate,
-            Fault::Record => TlsFault::Record,
-        };
-        Self::Tls { fault, reason: error.reason }
     }
 }
 

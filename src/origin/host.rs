@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, ExitStatus},
     time::Duration,
 };
 
 use rustix::time::{ClockId, clock_gettime};
+use wait4::Wait4;
 
 /// What a process used over its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,28 +26,15 @@ pub struct Usage {
 /// # Errors
 ///
 /// What wait4(2) reports, `Interrupted` aside.
-pub fn wait_with_usage(child: Child) -> io::Result<(ExitStatus, Usage)> {
-    let pid = libc::pid_t::try_from(child.id()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut status = 0;
-    loop {
-        // SAFETY: both pointers are to locals that outlive the call, and all zeroes are a valid
-        // `rusage`. The child was not waited for before: whoever did would have had to consume or
-        // borrow the `Child` that we own.
-        let (waited, usage) = unsafe {
-            let mut usage: libc::rusage = std::mem::zeroed();
-            (libc::wait4(pid, &raw mut status, 0, &raw mut usage), usage)
-        };
-        if waited == pid {
-            let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
-            // Kilobytes, says getrusage(2).
-            let peak_rss = u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024);
-            return Ok((ExitStatus::from_raw(status), Usage { cpu, peak_rss }));
+pub fn wait_with_usage(mut child: Child) -> io::Result<(ExitStatus, Usage)> {
+    let ended = loop {
+        match child.wait4() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => break result?,
         }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
+    };
+    let used = ended.rusage;
+    Ok((ended.status, Usage { cpu: used.utime + used.stime, peak_rss: used.maxrss }))
 }
 
 /// Processor time that this process has used so far.
@@ -99,17 +86,15 @@ pub fn check_io_uring() -> io::Result<()> {
     io_uring::IoUring::new(8).map(drop)
 }
 
-fn duration(time: libc::timeval) -> Duration {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
-}
-
 /// The smallest page size; touching more often than needed does no harm.
 const PAGE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::{
+        os::unix::process::ExitStatusExt,
+        process::{Command, Stdio},
+    };
 
     use super::*;
 

@@ -1,16 +1,17 @@
 //! What is the same for all connections of a download: trust, identity, resumable sessions.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     client::{Resumption, UnbufferedClientConnection},
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     version::{TLS12, TLS13},
 };
 
-use super::{Error, Fault, handshake::Handshake, verify::Verifier};
+use super::{error::Error, handshake::Handshake, trust::Trust, verify::Verifier};
+use crate::orders::TlsFault;
 
 /// Makes handshakes that share trust, identity and sessions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,20 +33,11 @@ pub(crate) struct Setup {
     pub(crate) pins: Vec<[u8; 32]>,
 }
 
-/// Whose certificates are believed.
-#[derive(Clone, Debug)]
-pub(crate) enum Trust {
-    /// Those that chain to one of these.
-    Roots(Roots),
-    /// Anybody's (`--insecure`).
-    Anything,
-}
-
 impl Client {
     /// A client for one download.
     ///
     /// # Errors
-    /// [`Fault::Setup`] when there are no roots, or certificate and key do not belong together.
+    /// [`TlsFault::Setup`] when there are no roots, or certificate and key do not belong together.
     pub(crate) fn new(setup: Setup) -> Result<Self, Error> {
         let provider = Arc::new(provider());
         let versions: &[_] = if setup.tls13_only { &[&TLS13] } else { &[&TLS13, &TLS12] };
@@ -69,60 +61,13 @@ impl Client {
     /// A new connection's handshake with `host`: a name, or an IP address without brackets.
     ///
     /// # Errors
-    /// [`Fault::Handshake`] for a host that cannot be in a certificate.
+    /// [`TlsFault::Handshake`] for a host that cannot be in a certificate.
     pub(crate) fn start(&self, host: &str) -> Result<Handshake, Error> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::new(Fault::Handshake, format!("{host:?} is not a TLS name")))?;
+            .map_err(|_| Error::new(TlsFault::Handshake, format!("{host:?} is not a TLS name")))?;
         let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name)
-            .map_err(|e| Error::new(Fault::Handshake, e.to_string().to_lowercase()))?;
+            .map_err(|e| Error::new(TlsFault::Handshake, e.to_string().to_lowercase()))?;
         Ok(Handshake::new(connection))
-    }
-}
-
-/// A set of root certificates.
-#[derive(Clone, Debug)]
-pub(crate) struct Roots {
-    pub(super) store: RootCertStore,
-    /// Those that were named by the user, whole: one of them may be the server's own.
-    pub(super) named: BTreeSet<Vec<u8>>,
-}
-
-impl Roots {
-    /// None at all.
-    pub(crate) fn new() -> Self {
-        Self { store: RootCertStore::empty(), named: BTreeSet::new() }
-    }
-
-    /// Mozilla's, as built into this program.
-    pub(crate) fn embedded() -> Self {
-        let mut roots = Self::new();
-        roots.store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        roots
-    }
-
-    /// Adds the certificates of a PEM file that the user named; returns how many are usable.
-    pub(crate) fn add_pem(&mut self, pem: &[u8]) -> usize {
-        let mut added = 0;
-        for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
-            // A bundle and a directory often hold the same ones.
-            if self.named.contains(certificate.as_ref()) {
-                added += 1;
-            } else if self.store.add(certificate.clone()).is_ok() {
-                self.named.insert(certificate.to_vec());
-                added += 1;
-            }
-        }
-        added
-    }
-
-    /// Adds one certificate; whether it is usable.
-    pub(crate) fn add_der(&mut self, der: &[u8]) -> bool {
-        self.store.add(CertificateDer::from(der)).is_ok()
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.store.len()
     }
 }
 
@@ -154,7 +99,7 @@ pub(super) fn unusable(error: rustls::Error) -> Error {
         rustls::Error::InconsistentKeys(_) => "certificate and key do not belong together".into(),
         other => other.to_string().to_lowercase(),
     };
-    Error::new(Fault::Setup, words)
+    Error::new(TlsFault::Setup, words)
 }
 
 /// AES before ChaCha20 where the CPU has AES, the cheaper key size first; the reverse where not.

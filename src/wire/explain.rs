@@ -7,22 +7,24 @@ use rustls::{
     pki_types::{ServerName, UnixTime},
 };
 
-use super::{Error, Fault};
+use super::error::Error;
+use crate::orders::TlsFault;
 
-/// Classifies an error met while handshaking ([`Fault::Handshake`]) or later ([`Fault::Record`]).
-pub(super) fn explain(error: &Tls, when: Fault) -> Error {
+/// Classifies an error met while handshaking ([`TlsFault::Handshake`]) or later
+/// ([`TlsFault::Record`]).
+pub(super) fn explain(error: &Tls, when: TlsFault) -> Error {
     match error {
-        Tls::InvalidCertificate(why) => Error::new(Fault::Certificate, certificate(why)),
+        Tls::InvalidCertificate(why) => Error::new(TlsFault::Certificate, certificate(why)),
         Tls::NoCertificatesPresented => {
-            Error::new(Fault::Certificate, "the server shows no certificate")
+            Error::new(TlsFault::Certificate, "the server shows no certificate")
         }
         Tls::AlertReceived(alert) => {
-            let fault = if about_us(*alert) { Fault::Handshake } else { when };
+            let fault = if about_us(*alert) { TlsFault::Handshake } else { when };
             Error::new(fault, format!("the server says {}", alert_words(*alert)))
         }
         Tls::InvalidMessage(InvalidMessage::InvalidContentType)
         | Tls::InvalidMessage(InvalidMessage::UnknownProtocolVersion)
-            if when == Fault::Handshake =>
+            if when == TlsFault::Handshake =>
         {
             Error::new(when, "the server does not answer with TLS")
         }

@@ -2,10 +2,15 @@
 
 use rustls::{
     client::UnbufferedClientConnection,
-    unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus},
+    unbuffered::{ConnectionState, UnbufferedStatus},
 };
 
-use super::{Error, Fault, explain::explain, session::Session};
+use super::{
+    error::Error,
+    explain::explain,
+    session::{Session, encode},
+};
+use crate::orders::TlsFault;
 
 /// A handshake under way. The caller moves the bytes.
 pub(crate) struct Handshake {
@@ -61,11 +66,11 @@ impl Handshake {
                 Ok(ConnectionState::WriteTraffic(_)) => Ok(Some(true)),
                 Ok(ConnectionState::BlockedHandshake) => Ok(Some(false)),
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
-                    Err(Error::new(Fault::Handshake, "the server ends the handshake"))
+                    Err(Error::new(TlsFault::Handshake, "the server ends the handshake"))
                 }
                 // Nothing was asked yet: whatever this is, it is no answer.
-                Ok(_) => Err(Error::new(Fault::Handshake, "data before any request")),
-                Err(error) => Err(explain(&error, Fault::Handshake)),
+                Ok(_) => Err(Error::new(TlsFault::Handshake, "data before any request")),
+                Err(error) => Err(explain(&error, TlsFault::Handshake)),
             };
             self.received.drain(..discard.min(length));
             if let Some(done) = done? {
@@ -84,20 +89,4 @@ impl Handshake {
             let _ = encode(&mut data, send);
         }
     }
-}
-
-/// Appends an encoded record to `send`.
-pub(super) fn encode<D>(data: &mut EncodeTlsData<'_, D>, send: &mut Vec<u8>) -> Result<(), Error> {
-    let needed = match data.encode(&mut []) {
-        Ok(_) => return Ok(()),
-        Err(EncodeError::InsufficientSize(size)) => size.required_size,
-        Err(e @ EncodeError::AlreadyEncoded) => {
-            return Err(Error::new(Fault::Record, e.to_string()));
-        }
-    };
-    let at = send.len();
-    send.resize(at + needed, 0);
-    let room = send.get_mut(at..).unwrap_or_default();
-    data.encode(room).map_err(|e| Error::new(Fault::Record, e.to_string()))?;
-    Ok(())
 }

@@ -7,57 +7,26 @@
 //! buffer.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod bench;
 mod client;
-mod der;
+mod error;
 mod explain;
 mod handshake;
+#[cfg(feature = "cli")]
 mod server;
 mod session;
+mod trust;
 mod verify;
 
-use std::fmt;
-
-pub(crate) use client::{Client, Identity, Roots, Setup, Trust};
+pub(crate) use client::{Client, Identity, Setup};
+#[cfg(feature = "cli")]
+pub(crate) use error::Error;
+#[cfg(feature = "cli")]
 pub(crate) use server::{Accepted, Acceptor};
 pub(crate) use session::{HEADROOM, Session, record_lacks};
-
-/// What kind of trouble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// A certificate, key or CA that was given cannot be used.
-    Setup,
-    /// The handshake failed, or the peer refuses us.
-    Handshake,
-    /// The certificate is not trusted.
-    Certificate,
-    /// After the handshake: a record that is not what the protocol allows.
-    Record,
-}
-
-/// TLS trouble, in words that say what is wrong with what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Error {
-    /// What kind.
-    pub(crate) fault: Fault,
-    /// A lower-case fragment.
-    pub(crate) reason: String,
-}
-
-impl Error {
-    fn new(fault: Fault, reason: impl Into<String>) -> Self {
-        Self { fault, reason: reason.into() }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for Error {}
+pub(crate) use trust::{Roots, Trust};
 
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use std::{
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{
-    Error,
     client::{Identity, provider, unusable},
+    error::Error,
 };
 
 /// A server's certificate, ready to accept connections.
@@ -26,7 +26,7 @@ impl Acceptor {
     /// can be resumed.
     ///
     /// # Errors
-    /// [`Fault::Setup`](super::Fault::Setup) when certificate and key do not belong together.
+    /// A setup fault when certificate and key do not belong together.
     pub(crate) fn new(identity: Identity) -> Result<Self, Error> {
         let Identity { chain, key } = identity;
         let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
@@ -42,7 +42,7 @@ impl Acceptor {
     /// Makes `socket` the server's end of a TLS connection.
     ///
     /// # Errors
-    /// [`Fault::Setup`](super::Fault::Setup) when rustls does not want to begin.
+    /// A setup fault when rustls does not want to begin.
     pub(crate) fn accept<S: Read + Write>(&self, socket: S) -> Result<Accepted<S>, Error> {
         let mut connection = ServerConnection::new(Arc::clone(&self.config)).map_err(unusable)?;
         connection.set_buffer_limit(Some(SEND_BUFFER));

@@ -5,10 +5,13 @@ use std::{fmt, ops::Range};
 use rustls::{
     HandshakeKind, ProtocolVersion,
     client::UnbufferedClientConnection,
-    unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic},
+    unbuffered::{
+        ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+    },
 };
 
-use super::{Error, Fault, explain::explain, handshake::encode};
+use super::{error::Error, explain::explain};
+use crate::orders::TlsFault;
 
 /// An established TLS connection, without its socket.
 pub struct Session {
@@ -69,7 +72,7 @@ impl Session {
     /// Encrypts a request; returns what to send.
     ///
     /// # Errors
-    /// [`Fault::Record`] when the connection cannot be written to any more.
+    /// [`TlsFault::Record`] when the connection cannot be written to any more.
     pub(crate) fn seal(&mut self, plain: &[u8]) -> Result<Vec<u8>, Error> {
         self.alive()?;
         let sealed = self.try_seal(plain);
@@ -81,7 +84,7 @@ impl Session {
         let mut send = Vec::new();
         loop {
             let status = self.connection.process_tls_records(&mut self.held);
-            match status.state.map_err(|e| explain(&e, Fault::Record))? {
+            match status.state.map_err(|e| explain(&e, TlsFault::Record))? {
                 ConnectionState::EncodeTlsData(mut data) => encode(&mut data, &mut send)?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::WriteTraffic(mut traffic) => {
@@ -89,7 +92,12 @@ impl Session {
                     return Ok(send);
                 }
                 ConnectionState::PeerClosed => self.closed = true,
-                _ => return Err(Error::new(Fault::Record, "the connection cannot be written to")),
+                _ => {
+                    return Err(Error::new(
+                        TlsFault::Record,
+                        "the connection cannot be written to",
+                    ));
+                }
             }
         }
     }
@@ -98,9 +106,9 @@ impl Session {
     /// is not after `cipher.start`, without gaps.
     ///
     /// # Errors
-    /// [`Fault::Record`] for anything that the protocol does not allow, and [`Fault::Handshake`]
-    /// when the peer refuses us after all (a client certificate that it wanted). The connection
-    /// is dead then, and so is the buffer's content.
+    /// [`TlsFault::Record`] for anything that the protocol does not allow, and
+    /// [`TlsFault::Handshake`] when the peer refuses us after all (a client certificate that it
+    /// wanted). The connection is dead then, and so is the buffer's content.
     pub(crate) fn open(
         &mut self,
         buffer: &mut [u8],
@@ -108,7 +116,7 @@ impl Session {
         cipher: Range<usize>,
     ) -> Result<OpenedRecords, Error> {
         if plain_at > cipher.start || cipher.start > cipher.end || cipher.end > buffer.len() {
-            return Err(Error::new(Fault::Record, "a window outside the buffer"));
+            return Err(Error::new(TlsFault::Record, "a window outside the buffer"));
         }
         let mut opened = OpenedRecords {
             plain: plain_at..plain_at,
@@ -155,21 +163,21 @@ impl Session {
 
     fn alive(&self) -> Result<(), Error> {
         if self.dead {
-            return Err(Error::new(Fault::Record, "the connection has failed before"));
+            return Err(Error::new(TlsFault::Record, "the connection has failed before"));
         }
         Ok(())
     }
 
     /// Goes on to the next state of the connection; false when more must be received.
     fn step(&mut self, buffer: &mut [u8], opened: &mut OpenedRecords) -> Result<bool, Error> {
-        let outside = || Error::new(Fault::Record, "a window outside the buffer");
+        let outside = || Error::new(TlsFault::Record, "a window outside the buffer");
         let (front, back) = buffer.split_at_mut(opened.rest.start);
         let cipher = back.get_mut(..opened.rest.len()).ok_or_else(outside)?;
         let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(cipher);
-        let more = match state.map_err(|e| explain(&e, Fault::Record))? {
+        let more = match state.map_err(|e| explain(&e, TlsFault::Record))? {
             ConnectionState::ReadTraffic(mut traffic) => {
                 while let Some(record) = traffic.next_record() {
-                    let record = record.map_err(|e| explain(&e, Fault::Record))?;
+                    let record = record.map_err(|e| explain(&e, TlsFault::Record))?;
                     discard += record.discard;
                     let end = opened.plain.end + record.payload.len();
                     match front.get_mut(opened.plain.end..end) {
@@ -210,7 +218,7 @@ impl Session {
         let room = buffer
             .get_mut(opened.plain.end..end)
             .filter(|_| end <= opened.rest.start)
-            .ok_or_else(|| Error::new(Fault::Record, "a record grew when it was opened"))?;
+            .ok_or_else(|| Error::new(TlsFault::Record, "a record grew when it was opened"))?;
         room.copy_from_slice(&self.spill);
         opened.plain.end = end;
         self.spill.clear();
@@ -246,6 +254,22 @@ pub(crate) fn record_lacks(cipher: &[u8]) -> usize {
     }
 }
 
+/// Appends an encoded record to `send`.
+pub(super) fn encode<D>(data: &mut EncodeTlsData<'_, D>, send: &mut Vec<u8>) -> Result<(), Error> {
+    let needed = match data.encode(&mut []) {
+        Ok(_) => return Ok(()),
+        Err(EncodeError::InsufficientSize(size)) => size.required_size,
+        Err(e @ EncodeError::AlreadyEncoded) => {
+            return Err(Error::new(TlsFault::Record, e.to_string()));
+        }
+    };
+    let at = send.len();
+    send.resize(at + needed, 0);
+    let room = send.get_mut(at..).unwrap_or_default();
+    data.encode(room).map_err(|e| Error::new(TlsFault::Record, e.to_string()))?;
+    Ok(())
+}
+
 fn encrypt<D>(
     traffic: &mut WriteTraffic<'_, D>,
     plain: &[u8],
@@ -263,7 +287,7 @@ fn encrypt<D>(
             Err(EncryptError::InsufficientSize(size)) if size.required_size > room => {
                 room = size.required_size;
             }
-            Err(e) => return Err(Error::new(Fault::Record, e.to_string())),
+            Err(e) => return Err(Error::new(TlsFault::Record, e.to_string())),
         }
     }
 }

@@ -16,6 +16,7 @@ use rustls::{
 };
 
 use super::{session::OpenedRecords, *};
+use crate::orders::TlsFault;
 
 mod certificates;
 
@@ -265,14 +266,14 @@ proptest! {
         cipher[flip] ^= 0x40;
         cipher.extend(&noise);
         match open_in_pieces(&mut session, &cipher, &[], HEADROOM) {
-            Err(error) => prop_assert_eq!(error.fault, Fault::Record),
+            Err(error) => prop_assert_eq!(error.fault, TlsFault::Record),
             // A length that was made longer waits for the rest.
             Ok((plain, last)) => prop_assert!(plain.len() < 1500 && !last.rest.is_empty()),
         }
         let mut handshake = authority.client().start("a.test").unwrap();
         let _ = handshake.advance(&[]);
         if let Err(error) = handshake.advance(&noise).outcome {
-            prop_assert_eq!(error.fault, Fault::Handshake);
+            prop_assert_eq!(error.fault, TlsFault::Handshake);
         }
     }
 }
@@ -364,7 +365,7 @@ fn nothing_in_common_is_a_handshake_failure() {
         Client::new(Setup { trust, identity: None, tls13_only: true, pins: Vec::new() }).unwrap();
     connect(&strict, "a.test", leaf.server()).unwrap();
     let error = connect(&strict, "a.test", leaf.server_with(&[&TLS12])).err().unwrap();
-    assert_eq!(error.fault, Fault::Handshake);
+    assert_eq!(error.fault, TlsFault::Handshake);
     let mut handshake = strict.start("a.test").unwrap();
     handshake.advance(&[]).outcome.unwrap();
     let error = handshake.advance(b"HTTP/1.1 400 Bad Request\r\n\r\n").outcome.unwrap_err();
@@ -396,7 +397,7 @@ fn a_server_that_wants_to_know_us_is_told_or_says_so() {
     let Pair { mut session, mut server } = connect(&authority.client(), "a.test", asks()).unwrap();
     let alert = drain(&mut server);
     let error = open_in_pieces(&mut session, &alert, &[], HEADROOM).unwrap_err();
-    assert_eq!(error.fault, Fault::Handshake);
+    assert_eq!(error.fault, TlsFault::Handshake);
     assert!(error.reason.contains("wants a client certificate"), "{}", error.reason);
 
     assert!(Identity::from_pem(b"", text.as_bytes()).is_err());
@@ -411,7 +412,7 @@ fn a_chain_of_64_kib_ends_one_way_or_the_other() {
         leaf.chain.extend((0..extra).map(|_| Authority::new().certificate));
         // 40 fit into a message of 64 KiB, 200 do not.
         let result = connect(&authority.client(), "a.test", leaf.server());
-        assert!(result.is_ok() || result.is_err_and(|e| e.fault == Fault::Handshake));
+        assert!(result.is_ok() || result.is_err_and(|e| e.fault == TlsFault::Handshake));
     }
 }
 

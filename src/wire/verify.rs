@@ -19,7 +19,8 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use super::{Error, Fault, Trust, der};
+use super::{error::Error, trust::Trust};
+use crate::orders::TlsFault;
 
 /// Trust, then pins. What was found good is remembered for a minute, so that sixteen connections
 /// that open together cost one check of the chain.
@@ -55,7 +56,7 @@ impl Verifier {
                     Arc::clone(provider),
                 )
                 .build()
-                .map_err(|e| Error::new(Fault::Setup, e.to_string().to_lowercase()))?;
+                .map_err(|e| Error::new(TlsFault::Setup, e.to_string().to_lowercase()))?;
                 (Some(chains), roots.named)
             }
         };
@@ -78,7 +79,7 @@ impl Verifier {
                 if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
                     && self.named.contains(end_entity.as_ref()) =>
             {
-                itself(end_entity, name, now)
+                itself(end_entity, name)
             }
             Err(e) => Err(e),
         }
@@ -165,24 +166,9 @@ impl Verifier {
 }
 
 /// The server shows the very certificate that the user named, and it is marked as an authority's,
-/// as `openssl req -x509` does: no chain is to be built, only name and time are to be checked.
-fn itself(
-    certificate: &CertificateDer<'_>,
-    name: &ServerName<'_>,
-    now: UnixTime,
-) -> Result<(), Tls> {
-    let unreadable = || Tls::InvalidCertificate(CertificateError::BadEncoding);
-    let (not_before, not_after) = der::validity(certificate).ok_or_else(unreadable)?;
-    let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-    if now.as_secs() > not_after {
-        let context = CertificateError::ExpiredContext { time: now, not_after: at(not_after) };
-        return Err(Tls::InvalidCertificate(context));
-    }
-    if now.as_secs() < not_before {
-        let not_before = at(not_before);
-        let context = CertificateError::NotValidYetContext { time: now, not_before };
-        return Err(Tls::InvalidCertificate(context));
-    }
+/// as `openssl req -x509` does: no chain is to be built. It is of its time, or that would have been
+/// the complaint; only the name is to be checked.
+fn itself(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Tls> {
     let parsed = rustls::server::ParsedCertificate::try_from(certificate)?;
     rustls::client::verify_server_name(&parsed, name)
 }

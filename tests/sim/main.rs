@@ -10,7 +10,10 @@
 mod check;
 mod disk;
 mod file;
+mod line;
 mod origin;
+mod port;
+mod referee;
 mod rng;
 mod scenes;
 mod site;

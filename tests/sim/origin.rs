@@ -20,7 +20,7 @@ pub(crate) enum Reaction {
     /// It answers.
     Reply(Box<Reply>),
     /// What it sends is not HTTP.
-    Garbage(http::Error),
+    Garbage,
     /// It closes or resets the connection before a byte.
     Reset,
     /// It does nothing.
@@ -31,6 +31,8 @@ pub(crate) enum Reaction {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) answer: Answer,
+    /// The head as it is sent, with what comes before it.
+    pub(crate) octets: Vec<u8>,
     /// Time that it thinks.
     pub(crate) think: Duration,
     /// Where the body's first byte comes from, and how many bytes come.
@@ -51,6 +53,13 @@ pub(crate) enum Then {
     Reset,
     Stall,
     Garbage(http::Error),
+}
+
+impl Then {
+    /// What comes is not what the framing announced.
+    pub(crate) fn is_garbage(&self) -> bool {
+        matches!(self, Self::Garbage(_))
+    }
 }
 
 impl Reply {
@@ -93,7 +102,7 @@ impl Server<'_> {
                 2 => return Ok(self.status(500, "Oops", "", host)),
                 3 => return Ok(self.status(503, "Busy", "Retry-After: 3\r\n", host)),
                 4 => return Ok(self.status(429, "Slow down", "", host)),
-                5 => return Ok(Reaction::Garbage(http::Error::BadHead("token"))),
+                5 => return Ok(Reaction::Garbage),
                 6 => return Ok(self.status(408, "Timeout", "Connection: close\r\n", host)),
                 _ => return Ok(self.serve(request, host, true)),
             }
@@ -315,7 +324,8 @@ impl Server<'_> {
             Place::Mirror(index) if self.site.mirrors[index].1 == Stock::Other => OTHER,
             _ => self.site.current,
         };
-        Reaction::Reply(Box::new(Reply { answer, think, version, offset, length, then }))
+        let octets = text.into_bytes();
+        Reaction::Reply(Box::new(Reply { answer, octets, think, version, offset, length, then }))
     }
 }
 

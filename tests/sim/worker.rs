@@ -1,75 +1,62 @@
-//! Emulates the data plane: what a worker does with its connection, and when.
+//! The world's side of the data plane: connections that come into being, peers that answer, and the
+//! real links between them.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    cell::RefCell,
+    future::Future,
+    ops::Range,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use uget::{
     fleet::TransferId,
-    http::{self, body::Framing, request::Request},
-    orders::{Accept, Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END, Phase, StoreOp},
+    http::request::Request,
+    link::{Gate, Job, Limits, Link, Order},
+    orders::{Accept, Attempt, Conn, ConnEvent, Failure, Phase},
 };
 
 use crate::{
-    origin::{Reaction, Reply, Then},
+    line::End,
+    origin::Reaction,
+    port::{Deed, Mood, Port, Wire},
+    referee::Referee,
+    rng::Rng,
     site::Refusal,
     world::{What, World},
 };
 
-/// A connection as its worker has it.
-#[derive(Debug)]
+/// One connection: the socket as the server has it, and the link that works on it.
 pub(crate) struct Sock {
     pub(crate) host: usize,
     /// The server has taken it; it counts against its limit.
     pub(crate) open: bool,
     /// It is one too many for the server.
     surplus: Option<Refusal>,
-    served: u32,
+    rate: u64,
     /// Steps that were planned for an earlier state are void.
     generation: u64,
-    rate: u64,
-    /// At which rate the buffer is filled now.
-    current: u64,
-    run: Option<Run>,
-}
-
-/// An attempt as its worker has it.
-#[derive(Debug)]
-struct Run {
-    owner: TransferId,
-    attempt: Attempt,
-    accept: Accept,
-    reused: bool,
-    sent: Duration,
-    first_byte: Option<Duration>,
-    reply: Option<Box<Reply>>,
-    /// The span as it is now, the next byte to be written, and the end of the buffer being filled.
-    span: Range<u64>,
-    start: u64,
-    at: u64,
-    claimed: u64,
-    shrunk: bool,
-    /// When the bytes after `at` began to flow.
-    flowing: Option<Duration>,
+    gate: Arc<Gate>,
+    wire: Rc<RefCell<Wire>>,
+    /// The link, once it is connected.
+    task: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// What was ordered and not sent yet.
+    request: Option<(TransferId, Request)>,
 }
 
 /// Something that happens on a connection by itself.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Connected,
-    Refused,
-    Head,
-    Died(Failure),
-    Filled,
-    IdleDeath,
+    Failed(Failure),
+    /// The link has waited for this moment.
+    Due,
+    /// The server closes it.
+    Hangup(End),
 }
-
-/// What a worker fills before it writes.
-const BUFFER: u64 = 1 << 20;
-
-/// `--stall-timeout`.
-const STALL: Duration = Duration::from_secs(30);
-
-/// `--connect-timeout`.
-const CONNECT: Duration = Duration::from_secs(10);
 
 impl World {
     fn emit(&mut self, conn: Conn, event: ConnEvent) {
@@ -90,27 +77,31 @@ impl World {
             .lame
             .filter(|(every, _)| (u64::from(conn.0) + 1).is_multiple_of(*every));
         let factor = factor * lame.map_or(1, |(_, times)| times);
-        let rate = (self.hosts[host].rate / factor).max(40_000);
+        let rate = (self.hosts[host].rate / factor).max(self.slowest());
+        let gate = Arc::new(Gate::default());
+        let referee = Referee::new(Arc::clone(&gate), STALL, self.mood.nap);
+        let wire = Rc::new(RefCell::new(Wire::new(Rng::new(self.rng.next()), referee)));
         let sock = Sock {
             host,
             open: false,
             surplus,
-            served: 0,
-            generation: 0,
             rate,
-            current: rate,
-            run: None,
+            generation: 0,
+            gate,
+            wire,
+            task: None,
+            request: None,
         };
         self.socks.insert(conn, sock);
         let trip = self.hosts[host].round_trip + Duration::from_micros(50);
         let fault = self.fault_in(4);
         match (surplus, fault) {
-            (Some(Refusal::Refuse), _) => self.plan(conn, trip, Step::Refused),
+            (Some(Refusal::Refuse), _) => self.plan(conn, trip, Step::Failed(refused())),
             (_, true) if self.rng.one_in(4) => {
                 let failure = Failure::Timeout { phase: Phase::Connect, limit: CONNECT };
-                self.plan(conn, CONNECT, Step::Died(failure));
+                self.plan(conn, CONNECT, Step::Failed(failure));
             }
-            (_, true) => self.plan(conn, trip, Step::Refused),
+            (_, true) => self.plan(conn, trip, Step::Failed(refused())),
             _ => {
                 if surplus.is_none() {
                     self.socks.get_mut(&conn).expect("just made").open = true;
@@ -118,6 +109,13 @@ impl World {
                 self.plan(conn, trip, Step::Connected);
             }
         }
+    }
+
+    /// Below this rate a world would take long and tell nothing new.
+    fn slowest(&self) -> u64 {
+        let versions = self.sites.iter().flat_map(|site| &site.versions);
+        let longest = versions.map(|version| version.length).max().unwrap_or(0);
+        if self.even { 40_000 } else { (longest / 40).max(40_000) }
     }
 
     pub(crate) fn worker_request(
@@ -128,281 +126,221 @@ impl World {
         request: &Request,
         accept: Accept,
     ) {
-        let reaction = {
-            let Some(sock) = self.socks.get(&conn) else {
-                // It died while the command was on its way: as a worker finds out when it sends.
-                return self.emit(conn, dead_on_arrival(attempt));
-            };
-            let (host, surplus) = (sock.host, sock.surplus);
-            self.react(owner, host, surplus, request)
+        let Some(sock) = self.socks.get_mut(&conn) else {
+            return self.witness.violations.push(format!("a request on {conn:?}, which is over"));
         };
-        let now = self.now;
-        let sock = self.socks.get_mut(&conn).expect("looked at above");
-        assert!(sock.run.is_none(), "two requests on {conn:?}");
-        sock.generation += 1;
-        let span = match &accept {
-            Accept::Ask => 0..0,
-            Accept::Part(expect) => expect.range.clone(),
-        };
-        sock.run = Some(Run {
-            owner,
-            attempt,
-            accept,
-            reused: sock.served > 0,
-            sent: now,
-            first_byte: None,
-            reply: None,
-            start: span.start,
-            at: span.start,
-            claimed: span.start,
-            span,
-            shrunk: false,
-            flowing: None,
-        });
-        let reused = sock.served > 0;
-        let trip = self.hosts[sock.host].round_trip + Duration::from_micros(20);
-        match reaction {
-            Reaction::Reply(reply) => {
-                let delay = trip + reply.think;
-                self.socks.get_mut(&conn).expect("there").run.as_mut().expect("just set").reply =
-                    Some(reply);
-                self.plan(conn, delay, Step::Head);
-            }
-            Reaction::Garbage(error) => self.plan(conn, trip, Step::Died(Failure::Http(error))),
-            Reaction::Reset if reused => self.plan(conn, trip, Step::Died(Failure::Stale)),
-            Reaction::Reset => {
-                self.plan(conn, trip, Step::Died(Failure::Receive { errno: 104 }));
-            }
-            Reaction::Silence => {
-                let failure = Failure::Timeout { phase: Phase::Head, limit: STALL };
-                self.plan(conn, STALL, Step::Died(failure));
-            }
+        if let Accept::Part(expect) = &accept {
+            sock.gate.lease(attempt, expect.range.start, expect.range.end);
         }
+        sock.request = Some((owner, request.clone()));
+        let mut wire = sock.wire.borrow_mut();
+        wire.referee.begin(attempt, owner, &accept);
+        let job = Job { attempt, request: request.encode(), accept, sink: Some(owner) };
+        wire.orders.push_back(Order::Request(Box::new(job)));
+        drop(wire);
+        self.drive(conn);
     }
 
     pub(crate) fn step(&mut self, conn: Conn, generation: u64, step: Step) {
         let Some(sock) = self.socks.get_mut(&conn) else { return };
-        if sock.generation != generation {
+        if sock.generation != generation && !matches!(step, Step::Hangup(_)) {
             return;
         }
         match step {
             Step::Connected => {
                 let took = self.hosts[sock.host].round_trip;
+                let port = Port::new(Rc::clone(&sock.wire), LIMITS.buffer());
+                let mut link = Link::new(port, Arc::clone(&sock.gate), LIMITS, None);
+                sock.task = Some(Box::pin(async move { link.serve().await }));
                 self.emit(conn, ConnEvent::Opened { peer: None, took });
+                self.drive(conn);
             }
-            Step::Refused => {
-                self.socks.remove(&conn);
-                let failure = Failure::Connect {
-                    target: "h.test:80".into(),
-                    reason: "connection refused".into(),
-                    errno: 111,
-                };
-                self.emit(conn, ConnEvent::Failed { failure });
-            }
-            Step::IdleDeath => {
-                self.socks.remove(&conn);
-                self.emit(conn, ConnEvent::Failed { failure: Failure::Stale });
-            }
-            Step::Died(failure) if sock.run.is_none() => {
+            Step::Failed(failure) => {
                 self.socks.remove(&conn);
                 self.emit(conn, ConnEvent::Failed { failure });
             }
-            Step::Died(failure) => self.end(conn, Err(failure), false),
-            Step::Head => self.head(conn),
-            Step::Filled => self.filled(conn),
+            Step::Due => self.drive(conn),
+            Step::Hangup(end) => {
+                // Between requests, or just as one is under way.
+                let mut wire = sock.wire.borrow_mut();
+                if !wire.referee.is_answering() {
+                    wire.line.finish(self.now, end);
+                }
+                drop(wire);
+                self.drive(conn);
+            }
         }
     }
 
-    fn head(&mut self, conn: Conn) {
-        let now = self.now;
-        let sock = self.socks.get_mut(&conn).expect("stepped");
-        let run = sock.run.as_mut().expect("a head answers a request");
-        run.first_byte = Some(now - run.sent);
-        let head = run.reply.as_ref().expect("a head is of a reply").answer.head.clone();
-        let attempt = run.attempt;
-        match &run.accept {
-            Accept::Ask => self.emit(conn, ConnEvent::Head { attempt, head }),
-            Accept::Part(expect) => match expect.check(&head) {
-                Ok(range) => self.receive(conn, range),
-                Err(failure) => self.end(conn, Err(failure), false),
-            },
+    /// The rate of a connection now.
+    fn rate(&self, conn: Conn) -> u64 {
+        let sock = &self.socks[&conn];
+        let host = sock.host;
+        let Some(cap) = self.hosts[host].capped else { return sock.rate };
+        let socks = || self.socks.values().filter(|other| other.host == host);
+        let flowing = socks().filter(|other| other.wire.borrow().line.is_flowing()).count();
+        let fair = cap / flowing.max(1) as u64;
+        for other in socks() {
+            other.wire.borrow_mut().line.advance(self.now, other.rate.min(fair));
+        }
+        sock.rate.min(fair).max(1)
+    }
+
+    /// Lets a link run until it waits.
+    fn drive(&mut self, conn: Conn) {
+        loop {
+            if !self.socks.contains_key(&conn) {
+                return;
+            }
+            let (rate, faulty) = (self.rate(conn), self.faulty());
+            let sock = self.socks.get_mut(&conn).expect("looked at above");
+            let mut wire = sock.wire.borrow_mut();
+            wire.mood = if faulty { self.mood } else { self.mood.healed() };
+            wire.tick(self.now, rate);
+            drop(wire);
+            let Some(task) = &mut sock.task else { return };
+            let over = task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            let mut wire = sock.wire.borrow_mut();
+            let (deeds, wake) = (std::mem::take(&mut wire.deeds), wire.wake);
+            self.witness.violations.append(&mut wire.referee.violations);
+            drop(wire);
+            let mut again = false;
+            for deed in deeds {
+                again |= matches!(deed, Deed::Sent(_));
+                self.did(conn, deed);
+            }
+            if over {
+                self.socks.remove(&conn);
+                return;
+            }
+            if !again {
+                let sock = self.socks.get_mut(&conn).expect("only its end removes it");
+                sock.generation += 1;
+                if let Some(wake) = wake {
+                    self.plan(conn, wake.saturating_sub(self.now), Step::Due);
+                }
+                return;
+            }
+        }
+    }
+
+    /// What a link did has its effect.
+    fn did(&mut self, conn: Conn, deed: Deed) {
+        match deed {
+            Deed::Sent(bytes) => self.answer(conn, &bytes),
+            Deed::Wrote { owner, range, source } => {
+                self.members[owner.0 as usize].disk.part.write(range, source);
+            }
+            Deed::Skipped => self.skipped_closed += 1,
+            Deed::Reported(event) => {
+                let idle = matches!(&event, ConnEvent::Ended(ended) if ended.reusable);
+                self.emit(conn, event);
+                if idle && self.fault_in(15) {
+                    let (delay, end) = (self.rng.millis(0..200), self.some_end());
+                    self.plan(conn, delay, Step::Hangup(end));
+                }
+            }
+        }
+    }
+
+    fn some_end(&mut self) -> End {
+        *self.rng.one_of(&[End::Closed, End::Reset])
+    }
+
+    /// A request has arrived at the server.
+    fn answer(&mut self, conn: Conn, bytes: &[u8]) {
+        let sock = self.socks.get_mut(&conn).expect("it has just sent something");
+        let (host, surplus) = (sock.host, sock.surplus);
+        let Some((owner, request)) = sock.request.take().filter(|(_, r)| r.encode() == bytes)
+        else {
+            return self.witness.violations.push("sent what was not ordered".into());
+        };
+        if sock.wire.borrow().line.is_over() {
+            return;
+        }
+        let reaction = self.react(owner, host, surplus, &request);
+        let starts = self.now + self.hosts[host].round_trip + Duration::from_micros(20);
+        let end = self.some_end();
+        let wire = Rc::clone(&self.socks[&conn].wire);
+        let mut wire = wire.borrow_mut();
+        match reaction {
+            Reaction::Reply(reply) => {
+                wire.referee.answered(&reply);
+                wire.line.answer(starts + reply.think, &reply, &mut self.rng);
+            }
+            Reaction::Garbage => wire.line.send(starts, b"SSH-2.0-OpenSSH\r\n\r\n"),
+            Reaction::Reset => wire.line.finish(starts, end),
+            Reaction::Silence => {}
         }
     }
 
     /// The body is believed and lies at `span`.
-    pub(crate) fn receive(&mut self, conn: Conn, span: Range<u64>) {
-        let now = self.now;
-        let Some(run) = self.socks.get_mut(&conn).and_then(|sock| sock.run.as_mut()) else {
-            return;
-        };
-        run.start = span.start;
-        run.at = span.start;
-        // A span that was shrunk before its head came stays shrunk.
-        let end = if run.shrunk { run.span.end.min(span.end) } else { span.end };
-        run.span = span.start..end;
-        run.flowing = Some(now);
-        self.fill(conn);
+    pub(crate) fn receive(&mut self, conn: Conn, attempt: Attempt, span: Range<u64>) {
+        let owner = self.witness.owner(conn);
+        let Some(sock) = self.socks.get(&conn) else { return };
+        let Some(sink) = owner else { return };
+        sock.wire.borrow_mut().orders.push_back(Order::Receive { attempt, span, sink });
+        self.drive(conn);
     }
 
-    /// The end of what the server sends of this body, in the file's offsets.
-    fn supply(run: &Run) -> u64 {
-        let reply = run.reply.as_ref().expect("only bodies are received");
-        run.start + reply.length
-    }
-
-    fn fill(&mut self, conn: Conn) {
-        let now = self.now;
-        let host = self.socks[&conn].host;
-        let flows = |sock: &&Sock| {
-            sock.host == host && sock.run.as_ref().is_some_and(|r| r.flowing.is_some())
-        };
-        let flowing = self.socks.values().filter(flows).count() as u64;
-        let fair = self.hosts[host].capped.map_or(u64::MAX, |cap| cap / flowing.max(1));
-        let sock = self.socks.get_mut(&conn).expect("filling");
-        sock.current = sock.rate.min(fair).max(1);
-        let rate = sock.current;
-        let run = sock.run.as_mut().expect("filling");
-        run.claimed = run.at.saturating_add(BUFFER).min(run.span.end);
-        run.flowing = Some(now);
-        let bytes = run.claimed.min(Self::supply(run)) - run.at;
-        self.plan(conn, in_time(bytes, rate), Step::Filled);
-    }
-
-    /// As much as comes of the buffer has come.
-    fn filled(&mut self, conn: Conn) {
-        let run = self.socks[&conn].run.as_ref().expect("filled");
-        let upto = run.claimed.min(Self::supply(run));
-        if upto > run.at && self.fault_in(60) && self.rng.one_in(8) {
-            let (op, path, reason) = (StoreOp::Write, "part".to_owned(), "no space".to_owned());
-            return self.end(conn, Err(Failure::Store { op, path, errno: 28, reason }), false);
-        }
-        self.write(conn, upto);
-        let sock = &self.socks[&conn];
-        let run = sock.run.as_ref().expect("filled");
-        let reply = run.reply.as_ref().expect("a body");
-        let (supply, done) = (Self::supply(run), run.at == run.span.end);
-        let framing = reply.answer.head.framing();
-        let length = framing != Ok(Framing::Chunked);
-        let ends_with_connection = framing == Ok(Framing::Close);
-        let keep = reply.answer.keep_alive;
-        let open = run.span.end == OPEN_END;
-        let got = run.at - run.start;
-        let short = Failure::ShortBody { range: run.span.clone(), got };
-        let then = reply.then.clone();
-        if run.at < supply && !done {
-            return self.fill(conn);
-        }
-        if run.at < supply && done {
-            // Bytes beyond the span: asked for once and given to another, or never asked for.
-            let result =
-                if run.shrunk { Ok(()) } else { Err(Failure::Http(http::Error::Overlong)) };
-            return self.end(conn, result, false);
-        }
-        match then {
-            Then::Clean if done || open => self.end(conn, Ok(()), keep),
-            Then::Clean => self.end(conn, Err(short), false),
-            // A length that is used up needs nothing more from the connection.
-            _ if done && length && !open => self.end(conn, Ok(()), false),
-            Then::Fin if open && ends_with_connection => self.end(conn, Ok(()), false),
-            Then::Fin => self.end(conn, Err(short), false),
-            Then::Reset => self.end(conn, Err(Failure::Receive { errno: 104 }), false),
-            Then::Garbage(error) => self.end(conn, Err(Failure::Http(error)), false),
-            Then::Stall => {
-                let failure = Failure::Timeout { phase: Phase::Body, limit: STALL };
-                self.plan(conn, STALL, Step::Died(failure));
-            }
-        }
-    }
-
-    /// Bytes up to `upto` are in the file.
-    fn write(&mut self, conn: Conn, upto: u64) {
-        let Some(run) = self.socks.get_mut(&conn).and_then(|sock| sock.run.as_mut()) else {
-            return;
-        };
-        if upto <= run.at {
-            return;
-        }
-        let range = run.at..upto;
-        run.at = upto;
-        let (owner, attempt, start) = (run.owner, run.attempt, run.start);
-        let source = run.reply.as_ref().expect("a body").source(start);
-        self.members[owner.0 as usize].disk.part.write(range.clone(), source);
-        self.emit(conn, ConnEvent::Wrote { attempt, range });
-    }
-
-    fn end(&mut self, conn: Conn, result: Result<(), Failure>, reusable: bool) {
-        let now = self.now;
-        let Some(sock) = self.socks.get_mut(&conn) else { return };
-        let Some(run) = sock.run.take() else { return };
-        sock.generation += 1;
-        sock.served += 1;
-        let ended = Ended {
-            attempt: run.attempt,
-            result,
-            reusable,
-            reused: run.reused,
-            first_byte: run.first_byte,
-            busy: now - run.sent,
-        };
-        if !reusable {
-            self.socks.remove(&conn);
-        }
-        self.emit(conn, ConnEvent::Ended(ended));
-        if reusable && self.fault_in(15) {
-            let delay = self.rng.millis(0..200);
-            self.plan(conn, delay, Step::IdleDeath);
-        }
-    }
-
-    pub(crate) fn worker_skip(&mut self, conn: Conn) {
-        let Some(run) = self.socks.get(&conn).and_then(|sock| sock.run.as_ref()) else { return };
-        let reply = run.reply.as_ref().expect("skipped after a head");
-        let cheap = reply.length <= 4096 && reply.then == Then::Clean && reply.answer.keep_alive;
-        self.skipped_closed += u64::from(!cheap);
-        self.end(conn, Ok(()), cheap);
+    pub(crate) fn worker_skip(&mut self, conn: Conn, attempt: Attempt) {
+        let Some(sock) = self.socks.get(&conn) else { return };
+        sock.wire.borrow_mut().orders.push_back(Order::Skip { attempt });
+        self.drive(conn);
     }
 
     pub(crate) fn worker_shrink(&mut self, conn: Conn, attempt: Attempt, end: u64) {
-        let Some(run) = self.socks.get_mut(&conn).and_then(|sock| sock.run.as_mut()) else {
-            return;
-        };
-        if run.attempt != attempt {
-            return;
-        }
-        let end = end.max(run.claimed).min(run.span.end);
-        run.shrunk |= end < run.span.end;
-        run.span.end = end;
+        let Some(sock) = self.socks.get(&conn) else { return };
+        let Some(end) = sock.gate.shrink(attempt, end) else { return };
+        sock.wire.borrow_mut().referee.shrunk(attempt, end);
         self.emit(conn, ConnEvent::Shrunk { attempt, end });
     }
 
     pub(crate) fn worker_close(&mut self, conn: Conn) {
-        let now = self.now;
         let Some(sock) = self.socks.get(&conn) else { return };
-        if let Some(run) = &sock.run {
-            // What is in the buffer is written before the end is told.
-            if let (Some(since), Some(_)) = (run.flowing, &run.reply) {
-                let some = u128::from(sock.current) * (now - since).as_nanos() / 1_000_000_000;
-                let upto = run.at.saturating_add(some as u64);
-                let upto = upto.min(run.claimed).min(Self::supply(run));
-                self.write(conn, upto);
-            }
-            self.end(conn, Err(Failure::Cancelled { signal: 0 }), false);
+        sock.gate.abort();
+        sock.wire.borrow_mut().abort();
+        if sock.task.is_some() {
+            self.drive(conn);
+        } else {
+            self.socks.remove(&conn);
         }
-        self.socks.remove(&conn);
     }
 }
 
-fn dead_on_arrival(attempt: Attempt) -> ConnEvent {
-    ConnEvent::Ended(Ended {
-        attempt,
-        result: Err(Failure::Stale),
-        reusable: false,
-        reused: true,
-        first_byte: None,
-        busy: Duration::ZERO,
-    })
+/// What may go wrong under the links of one world.
+pub(crate) fn mood(rng: &mut Rng, faults: bool, small: bool) -> Mood {
+    // Every octet of a slow line, and every 20 ms of it, would be too much for every world.
+    let close = small && rng.one_in(2);
+    let (nap, lump) = if close { (Duration::ZERO, 1448 * 10) } else { (NAP, 256 << 10) };
+    let sound = Mood { short: 20, interrupt: 20, nap, lump, ..Mood::default() };
+    if !faults {
+        return sound;
+    }
+    Mood {
+        late: 50,
+        lateness: Duration::from_millis(1 << rng.pick(0..12)),
+        busy: 50,
+        business: Duration::from_millis(1 << rng.pick(0..6)),
+        full: 500,
+        mute: 200,
+        ..sound
+    }
 }
 
-fn in_time(bytes: u64, rate: u64) -> Duration {
-    Duration::from_nanos((u128::from(bytes) * 1_000_000_000 / u128::from(rate)) as u64)
+fn refused() -> Failure {
+    let (target, reason) = ("h.test:80".into(), "connection refused".into());
+    Failure::Connect { target, reason, errno: 111 }
 }
+
+/// The sizes and times that links keep to.
+pub(crate) const LIMITS: Limits = Limits { stall: STALL, write: 1 << 20 };
+
+/// `--stall-timeout`.
+const STALL: Duration = Duration::from_secs(30);
+
+/// `--connect-timeout`.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How often a link looks up in a world that is not looked at closely.
+const NAP: Duration = Duration::from_millis(400);

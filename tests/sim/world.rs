@@ -14,9 +14,10 @@ use crate::{
     check::Witness,
     disk::{Crash, Disk},
     origin::{Reaction, Server},
+    port::Mood,
     rng::Rng,
     site::{self, Host, OTHER, Place, Refusal, Site},
-    worker::{Sock, Step},
+    worker::{self, Sock, Step},
 };
 
 /// Everything.
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) witness: Witness,
     /// How long a message between coordinator and worker takes.
     pub(crate) cross: Duration,
+    /// What may go wrong under the links.
+    pub(crate) mood: Mood,
     pub(crate) skipped_closed: u64,
     /// Connections of a host are all alike.
     pub(crate) even: bool,
@@ -74,6 +77,8 @@ impl World {
         let hosts = site::hosts(&mut rng, faults);
         let count = if rng.one_in(8) { rng.pick(2..5) as usize } else { 1 };
         let sites: Vec<_> = (0..count).map(|id| site::site(&mut rng, id, faults)).collect();
+        let mut versions = sites.iter().flat_map(|site| &site.versions);
+        let small = versions.all(|version| version.length <= 1 << 20);
         let policies: Vec<_> = (0..count).map(|_| site::policy(&mut rng, faults)).collect();
         let limits =
             Limits { total: *rng.one_of(&[64, 16, 4]), per_host: *rng.one_of(&[64, 16, 3]) };
@@ -93,6 +98,7 @@ impl World {
             fleet: Fleet::new(limits),
             witness: Witness::new(count, limits.total),
             cross: Duration::from_micros(rng.magnitude(8)),
+            mood: worker::mood(&mut rng, faults, small),
             skipped_closed: 0,
             even: false,
             unevenness: if faults { 6 } else { 2 },
@@ -317,8 +323,8 @@ impl World {
             Command::Request { conn, attempt, request, accept } => {
                 self.worker_request(id, conn, attempt, &request, accept);
             }
-            Command::Receive { conn, span, .. } => self.receive(conn, span),
-            Command::Skip { conn, .. } => self.worker_skip(conn),
+            Command::Receive { conn, attempt, span } => self.receive(conn, attempt, span),
+            Command::Skip { conn, attempt } => self.worker_skip(conn, attempt),
             Command::Shrink { conn, attempt, end } => self.worker_shrink(conn, attempt, end),
             Command::Close { conn } => self.worker_close(conn),
             Command::Prepare { total, validators, resume, .. } => {
@@ -428,7 +434,7 @@ impl World {
         self.agenda.insert((self.now + delay, self.sequence), what);
     }
 
-    fn faulty(&self) -> bool {
+    pub(crate) fn faulty(&self) -> bool {
         self.faults && self.now < self.heals
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn refusal(client: &Client, host: &str, leaf: &Leaf) -> (Fault, String) {
+fn refusal(client: &Client, host: &str, leaf: &Leaf) -> (TlsFault, String) {
     let error = connect(client, host, leaf.server()).err().expect("must be refused");
     (error.fault, error.reason)
 }
@@ -13,7 +13,7 @@ fn certificates_that_are_not_to_be_believed_say_why() {
     let client = authority.client();
     let why = |host: &str, leaf: &Leaf| {
         let (fault, reason) = refusal(&client, host, leaf);
-        assert_eq!(fault, Fault::Certificate, "{reason}");
+        assert_eq!(fault, TlsFault::Certificate, "{reason}");
         reason
     };
     let expired = authority.leaf(|p| {
@@ -46,7 +46,7 @@ fn addresses_and_wildcards_are_names() {
         connect(&client, host, leaf.server()).unwrap();
     }
     for host in ["127.0.0.2", "::2", "w.test", "x.y.w.test"] {
-        assert_eq!(refusal(&client, host, &leaf).0, Fault::Certificate, "{host}");
+        assert_eq!(refusal(&client, host, &leaf).0, TlsFault::Certificate, "{host}");
     }
 }
 
@@ -77,7 +77,7 @@ fn a_self_signed_certificate_is_believed_where_it_is_named() {
     assert!(refusal(&naming(&future), "a.test", &future).1.contains("not valid before"));
     let other = self_signed(|_| {});
     let (fault, reason) = refusal(&naming(&leaf), "a.test", &other);
-    assert_eq!(fault, Fault::Certificate);
+    assert_eq!(fault, TlsFault::Certificate);
     assert!(reason.contains("self-signed"), "{reason}");
 }
 
@@ -90,7 +90,7 @@ fn pins_hold_with_and_without_trust() {
     for trust in [Trust::Roots(authority.roots()), Trust::Anything] {
         connect(&client(trust.clone(), vec![[0; 32], pin]), "a.test", leaf.server()).unwrap();
         let (fault, reason) = refusal(&client(trust, vec![[0; 32]]), "a.test", &leaf);
-        assert_eq!(fault, Fault::Certificate);
+        assert_eq!(fault, TlsFault::Certificate);
         assert!(reason.contains("public key is not the pinned one"), "{reason}");
     }
     let anything = client(Trust::Anything, Vec::new());
