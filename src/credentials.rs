@@ -53,6 +53,19 @@ pub(crate) fn private_fields(url: &Url, options: &Options) -> Result<Vec<Field>,
     Ok(fields)
 }
 
+/// The field that the user and password in a URL make, for the origin of that alone.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] for a control character in them.
+pub(crate) fn url_fields(url: &Url) -> Result<Vec<Field>, Error> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(Vec::new());
+    }
+    let name: Vec<u8> = percent_decode_str(url.username()).collect();
+    let password: Vec<u8> = percent_decode_str(url.password().unwrap_or_default()).collect();
+    Ok(vec![field("Authorization", &basic(&name, &password)?)?])
+}
+
 fn authorization(url: &Url, credentials: &Credentials) -> Result<Option<Vec<u8>>, Error> {
     if let Some(user) = &credentials.user {
         let (name, password) = user.0.split_once(':').unwrap_or((&user.0, ""));

@@ -5,13 +5,13 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use url::Url;
 
 use crate::{
-    credentials::private_fields,
+    credentials::{private_fields, url_fields},
     engine::{
         Engine, Inbox, Message,
         clerk::Clerk,
@@ -26,13 +26,14 @@ use crate::{
         checks::{Checked, Checks},
         existing::{Existing, Patience},
         output::{self, Start},
+        reread::{self, ReadBack},
     },
     fleet::{self, Fleet, TransferId},
     http::{self, request::Field},
     link::Limits,
     net::{Connector, resolve::split_zone},
     options::{Connections, EngineChoice, Fsync, Options},
-    orders::{Failure, Finished, Policy, Route, StoreOp, View},
+    orders::{Account, Failure, Finished, Policy, Route, StoreOp, View},
     report::{Report, ReportedDigest, Strategy},
     transfer::Transfer,
 };
@@ -67,6 +68,7 @@ pub struct Download {
     counter: Counter,
     inbox: Inbox<Message>,
     signal: Arc<OnceLock<i32>>,
+    read_back: ReadBack,
 }
 
 impl Download {
@@ -76,13 +78,13 @@ impl Download {
     /// [`ErrorKind::BadUrl`] for anything that is not an absolute http or https URL with a host.
     pub fn new(url: &str, options: Options) -> Result<Self, Error> {
         let (url, zone) = split_zone(url);
-        let url = parse(&url)?;
+        let url = http_url(&url)?;
         let mut options = options;
         if zone.is_some() {
             options.network.zone = zone;
         }
         let (counter, inbox, signal) = <(Counter, Inbox<Message>, _)>::default();
-        Ok(Self { url, options, counter, inbox, signal })
+        Ok(Self { url, options, counter, inbox, signal, read_back: reread::pread })
     }
 
     /// The progress counter, readable from any thread while the download runs.
@@ -97,13 +99,19 @@ impl Download {
         Canceller { inbox: self.inbox.clone(), signal: Arc::clone(&self.signal) }
     }
 
+    /// Has bytes that are on disk already read for digests in this way, instead of into a buffer.
+    #[must_use]
+    pub fn read_back(self, read_back: ReadBack) -> Self {
+        Self { read_back, ..self }
+    }
+
     /// Downloads, and returns when the name is published or the download failed.
     ///
     /// # Errors
     /// Whatever went wrong first.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Report, Error> {
         let started = Instant::now();
-        let Self { url, options, counter, inbox, signal } = self;
+        let Self { url, options, counter, inbox, signal, read_back } = self;
         observer.on(&Event::Started { url: http::redact(&url) });
         let network = &options.network;
         let connector = Connector::new(network, &options.tls, options.connect_timeout)
@@ -117,6 +125,7 @@ impl Download {
                 Fsync::Always => true,
                 Fsync::Never => false,
             },
+            read_back,
         };
         let cancelled = || signal.get().copied();
         let patience = Patience::new(&cancelled, options.max_time);
@@ -144,7 +153,8 @@ impl Download {
             observer.on(&Event::Note(trust));
         }
         let delivery = Delivery::new(&url, !checks.algorithms().is_empty(), counter);
-        let shelf = Shelf::new(ready.output, ready.have, ready.computed, checks);
+        let held = ready.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
+        let shelf = Shelf::new(ready.output, held, ready.computed, checks);
         let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
         let id = fleet.add(Transfer::new(url, policy, ready.held, Duration::ZERO));
         let clerk = Clerk::start(BTreeMap::from([(id, shelf)]), started, &inbox);
@@ -187,7 +197,16 @@ impl Means {
         inbox: &Inbox<Message>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let policy = Policy { finished, ..policy(url, options, streamed)? };
+        // A stream takes bytes in order, so one connection is all that can write to it.
+        let asked = if streamed { Connections::Exactly(1) } else { options.connections };
+        let granted = within_descriptors(asked);
+        if let (Connections::Exactly(_), Connections::Exactly(count)) = (asked, granted)
+            && asked != granted
+        {
+            let why = "too many connections asked for: the limit on open files allows";
+            observer.on(&Event::Warning(format!("{why} {count}")));
+        }
+        let policy = Policy { finished, ..policy(url, options, granted)? };
         let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
         let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
         let engine = engine(options.engine, wanted, inbox, observer)?;
@@ -195,36 +214,46 @@ impl Means {
     }
 }
 
-/// An absolute http or https URL with a host.
-fn parse(text: &str) -> Result<Url, Error> {
-    let bad = |why: String| Error::new(ErrorKind::BadUrl, why);
-    let shown = http::escape(text.as_bytes(), URL_SHOWN);
-    // The parser reads `http:///path` and `http:path` as it reads `http://path`.
-    let after = text.split_once(':').map_or("", |(_, after)| after);
-    if text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case("http"))
-        && after.strip_prefix("//").is_none_or(|rest| rest.starts_with(['/', '\\']))
-    {
-        return Err(bad(format!("the URL {shown} names no host")));
+/// An absolute http or https URL with a host, from text that may be anything. It is not repeated in
+/// the error, because it may hold secrets.
+///
+/// # Errors
+/// [`ErrorKind::BadUrl`], with what was probably meant.
+pub fn http_url(text: &str) -> Result<Url, Error> {
+    let bad = |what: String| Error::new(ErrorKind::BadUrl, what);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let error = bad("the URL has no scheme".to_owned());
+        return Err(match probably_meant(text) {
+            Some(url) => error.with_hint(format!("did you mean {url}")),
+            None => error,
+        });
+    };
+    // The URL standard would skip these slashes and take the path's first segment for a host.
+    if rest.starts_with(['/', '\\']) && scheme.to_ascii_lowercase().starts_with("http") {
+        return Err(bad("unusable URL: no host".to_owned()));
     }
-    let url = Url::parse(text).map_err(|error| {
-        let error = bad(format!("cannot use {shown} as a URL: {error}"));
-        error.with_hint("an URL begins with http:// or https://")
-    })?;
+    let url = Url::parse(text).map_err(|why| bad(format!("unusable URL: {why}")))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        "http" | "https" => Err(bad(format!("the URL {shown} names no host"))),
-        scheme => {
-            let error = bad(format!("the scheme {} is not supported", scheme));
-            Err(error.with_hint("only http and https are"))
+        "http" | "https" => Err(bad("unusable URL: no host".to_owned())),
+        other => {
+            let shown = http::escape(other.as_bytes(), SCHEME_SHOWN);
+            Err(bad(format!("unsupported scheme {shown}")).with_hint("http and https work"))
         }
     }
 }
 
-/// What the options mean to the state machine.
-fn policy(url: &Url, options: &Options, streamed: bool) -> Result<Policy, Error> {
-    // A stream takes bytes in order, so one connection is all that can write to it.
-    let connections = if streamed { Connections::Exactly(1) } else { options.connections };
+/// The URL that a text without `://` probably stands for; nothing that may hold a password.
+fn probably_meant(text: &str) -> Option<String> {
+    let bare = text.split(['?', '#']).next().filter(|bare| !bare.is_empty())?;
+    let plausible = !bare.contains('@')
+        && !bare.starts_with(['/', '.', '-', ':'])
+        && !["http:", "https:"].iter().any(|scheme| bare.starts_with(scheme));
+    plausible.then(|| format!("http://{}", http::escape(bare.as_bytes(), URL_SHOWN)))
+}
 
+/// What the options mean to the state machine.
+fn policy(url: &Url, options: &Options, connections: Connections) -> Result<Policy, Error> {
     let defaults = Policy::default();
     let mut fields = Vec::new();
     if let Some(agent) = &options.user_agent {
@@ -232,13 +261,14 @@ fn policy(url: &Url, options: &Options, streamed: bool) -> Result<Policy, Error>
         fields.push(field.map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?);
     }
     Ok(Policy {
-        connections: within_descriptors(connections),
+        connections,
         part_size: options.part_size,
         first_part: options.part_size.unwrap_or(defaults.first_part),
         min_split: options.min_split.unwrap_or(defaults.min_split),
         pin: options.pin,
         digest: !options.digests.is_empty(),
         retries: options.retries,
+        retry_after_max: options.retry_after_max,
         retry_max_time: options.retry_max_time,
         retry_all: options.retry_all_errors,
         restart_on_change: options.restart_on_change,
@@ -249,6 +279,8 @@ fn policy(url: &Url, options: &Options, streamed: bool) -> Result<Policy, Error>
         fields,
         private_fields: private_fields(url, options)?,
         mirrors: options.mirrors.clone(),
+        mirror_fields: options.mirrors.iter().map(url_fields).collect::<Result<_, _>>()?,
+        clock: our_clock(),
         seed: seed(),
         keep_part: options.resume,
         ..defaults
@@ -264,6 +296,12 @@ fn within_descriptors(connections: Connections) -> Connections {
         Connections::Exactly(count) if count > 1 => Connections::Exactly(count.min(most.max(2))),
         one => one,
     }
+}
+
+/// Seconds since 1970, by our own clock.
+fn our_clock() -> Option<http::field::HttpDate> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(now.as_secs()).ok().map(http::field::HttpDate)
 }
 
 /// The jitter of delays differs from run to run.
@@ -296,7 +334,7 @@ fn engine(
 fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report, Error> {
     let internal = || Error::new(ErrorKind::Internal, "the download ended without an outcome");
     let transfer = coordinator.fleet.transfer(id);
-    let view = transfer.view();
+    let (view, account) = (transfer.view(), transfer.account());
     match transfer.outcome() {
         Some(Ok(())) => {}
         Some(Err(trouble)) => return Err(outcome::error(&trouble)),
@@ -311,7 +349,7 @@ fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report,
     let engine = coordinator.engine.name();
     let elapsed = coordinator.started.elapsed();
     let delivery = coordinator.deliveries.remove(&id).ok_or_else(internal)?;
-    Ok(report(delivery, view, engine, elapsed))
+    Ok(report(delivery, (view, account), engine, elapsed))
 }
 
 /// The report on a file that was there already, whose digest is all that was looked at.
@@ -345,32 +383,37 @@ fn digests(checked: Vec<Checked>) -> Vec<ReportedDigest> {
     checked.into_iter().map(reported).collect()
 }
 
-fn report(delivery: Delivery, view: View, engine: &'static str, elapsed: Duration) -> Report {
+fn report(
+    delivery: Delivery,
+    (view, account): (View, Account),
+    engine: &'static str,
+    elapsed: Duration,
+) -> Report {
     let transfer_elapsed = delivery.transfer_elapsed();
     let url = delivery.url().to_owned();
     let Published { path, digests: checked } = delivery.published;
     Report {
         url,
-        final_url: http::redact(&view.final_url),
+        final_url: http::redact(&account.final_url),
         path,
         size: view.done,
         transferred: view.done.saturating_sub(view.resumed),
         resumed: view.resumed,
-        etag: view
+        etag: account
             .validators
             .etag
             .as_ref()
             .map(|tag| if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }),
-        last_modified: view.validators.last_modified.map(|(text, _)| text),
-        content_encoding: view.content_encoding,
+        last_modified: account.validators.last_modified.map(|(text, _)| text),
+        content_encoding: account.content_encoding,
         digests: digests(checked),
-        verified_length: view.verified_length,
+        verified_length: account.verified_length,
         strategy: match view.route {
             Route::Ranges => Strategy::Ranges,
             Route::Stream | Route::Unknown => Strategy::Stream,
             Route::UpToDate => Strategy::UpToDate,
         },
-        fallback_reason: view.fallback.map(str::to_owned),
+        fallback_reason: account.fallback.map(str::to_owned),
         engine,
         connections: view.connections_max,
         requests: view.requests,
@@ -390,5 +433,7 @@ const PAGE: usize = 4096;
 /// Descriptors that a download needs besides its sockets and what is open when they are counted:
 /// the journal and its successor, a look-up, a socket that races another.
 const DESCRIPTORS_OWN: usize = 5;
-/// How much of an unusable URL is quoted, in characters.
+/// How much of a scheme that is not ours is quoted, in characters.
+const SCHEME_SHOWN: usize = 20;
+/// How much of what was probably meant is quoted, in characters.
 const URL_SHOWN: usize = 200;

@@ -56,10 +56,10 @@ mod wire;
 #[doc(hidden)]
 pub use wire::bench;
 
-pub use download::{Canceller, Download};
+pub use download::{Canceller, Download, http_url};
 pub use error::{Error, ErrorKind};
 pub use event::{Counter, Event, Observer, Phase};
-pub use net::resolve::split_zone;
+pub use files::reread::ReadBack;
 pub use options::{
     Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, Network,
     Options, Pin, Proxies, Resolve, Secret, Target, Tls,

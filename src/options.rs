@@ -4,8 +4,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use url::Url;
 
-use crate::http::field::StatedDigest;
 pub use crate::orders::{Connections, Pin};
+use crate::{http::field::StatedDigest, orders::Policy};
 
 /// Where the bytes go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +136,7 @@ impl Digest {
             StatedDigest::Sha256(bytes) => (Algorithm::Sha256, &bytes[..]),
             StatedDigest::Sha512(bytes) => (Algorithm::Sha512, &bytes[..]),
         };
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { algorithm, hex }
+        Self { algorithm, hex: hex::encode(bytes) }
     }
 }
 
@@ -288,6 +287,8 @@ pub struct Options {
     pub print_digests: Vec<Algorithm>,
     /// Attempts in a row without progress.
     pub retries: u32,
+    /// The longest `Retry-After` that is waited for.
+    pub retry_after_max: Duration,
     /// No retry later than this after the start.
     pub retry_max_time: Option<Duration>,
     /// Retry every failure that is not our own.
@@ -330,29 +331,31 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        let policy = Policy::default();
         Self {
             target: Target::Directory(PathBuf::from(".")),
             remote_name: false,
-            connections: Connections::Auto { max: 16 },
-            part_size: None,
+            connections: policy.connections,
+            part_size: policy.part_size,
             min_split: None,
             engine: EngineChoice::Auto,
-            pin: Pin::Auto,
+            pin: policy.pin,
             digests: Vec::new(),
             print_digests: Vec::new(),
-            retries: 5,
-            retry_max_time: None,
-            retry_all_errors: false,
+            retries: policy.retries,
+            retry_after_max: policy.retry_after_max,
+            retry_max_time: policy.retry_max_time,
+            retry_all_errors: policy.retry_all,
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
-            max_time: None,
-            max_redirects: 50,
-            allow_downgrade: false,
-            max_size: None,
+            max_time: policy.max_time,
+            max_redirects: policy.max_redirects,
+            allow_downgrade: policy.allow_downgrade,
+            max_size: policy.max_size,
             fsync: Fsync::Auto,
             resume: true,
             force: false,
-            restart_on_change: false,
+            restart_on_change: policy.restart_on_change,
             mirrors: Vec::new(),
             headers: Vec::new(),
             user_agent: None,

@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod range;
+pub mod transfer;
 
 #[cfg(test)]
 mod tests {
@@ -41,6 +42,26 @@ mod tests {
             super::http::body(&data);
             super::http::field(&data);
             super::range::range_set(&data);
+        }
+    }
+
+    /// Sequences of events from a fixed seed.
+    #[test]
+    fn transfers() {
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed.to_le_bytes()[3]
+        };
+        for number in 0..3_000 {
+            let data: Vec<u8> = (0..number % 400).map(|_| next()).collect();
+            let run = || super::transfer::transfer(&data);
+            if let Err(panic) = std::panic::catch_unwind(run) {
+                eprintln!("of {data:?}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
 }

@@ -106,7 +106,7 @@ pub(crate) struct OutputArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Parallelism")]
 pub(crate) struct ParallelArgs {
-    /// Connections: 1 to 256, or auto (one per 16 MiB, at most 16); 1 is one plain GET
+    /// Connections: 1 to 256, or auto (as many as help, at most 16); 1 is one plain GET
     #[arg(
         short = 'j',
         long,
@@ -172,6 +172,9 @@ pub(crate) struct LimitArgs {
     /// The same as --retries 0
     #[arg(long, conflicts_with = "retries")]
     pub(crate) fail_fast: bool,
+    /// Fail where a server asks to wait longer than this (default 300)
+    #[arg(long, value_name = "S", value_parser = size::seconds)]
+    pub(crate) retry_after_max: Option<Duration>,
     /// Start no retry later than this
     #[arg(long, value_name = "S", value_parser = size::seconds)]
     pub(crate) retry_max_time: Option<Duration>,
@@ -398,8 +401,8 @@ When parallelism helps, and when it hurts:
   fills only a share of the line, and against servers that limit each connection. The gain is
   largest up to about four and flattens after that. They do not help where the disk, this
   machine's line or the server as a whole is the limit, and they hurt servers that count
-  connections: those answer 429 or 503, and uget then uses fewer. For small files one connection
-  is best, which is what -j auto does. When in doubt, measure: compare -j1 and -j8.";
+  connections: those answer 429 or 503, and uget then uses fewer. Where little time is left
+  one connection is best, which is what -j auto does. When in doubt, measure: compare -j1 and -j8.";
 
 const ENVIRONMENT: &str = "\
 Environment:

@@ -24,7 +24,7 @@ use uget::{
 
 use self::{
     process::{Children, Served},
-    table::{Bench, Row, Run},
+    table::{Bench, Case, Row, Run},
 };
 use super::{
     exit, message,
@@ -84,14 +84,6 @@ enum Engines {
     #[value(alias = "threads")]
     Epoll,
     All,
-}
-
-/// What one row measures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Case {
-    engine: &'static str,
-    connections: u16,
-    digest: bool,
 }
 
 /// Runs the benchmark and prints what came out.

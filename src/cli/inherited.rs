@@ -1,5 +1,5 @@
 //! What the process was born with and Rust's start-up or our own hides afterwards: closed standard
-//! streams and ignored signals. The program's only unsafe code.
+//! streams and ignored signals. This takes unsafe code.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

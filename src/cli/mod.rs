@@ -7,6 +7,7 @@ mod config;
 mod exit;
 mod inherited;
 mod line;
+mod mapping;
 mod message;
 mod progress;
 mod report;
@@ -62,7 +63,7 @@ fn download(job: Job) -> ExitCode {
         return end(voice, &Ending::default(), &Err(error));
     }
     let download = match Download::new(&job.url, job.options) {
-        Ok(download) => download,
+        Ok(download) => download.read_back(mapping::window),
         Err(error) => return end(voice, &Ending::default(), &Err(error)),
     };
     let canceller = download.canceller();

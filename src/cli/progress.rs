@@ -12,7 +12,6 @@ use std::{
 };
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 use serde_json::Value;
 use uget::{Counter, Error, Event, Observer, Phase, Report};
 
@@ -153,7 +152,12 @@ impl Screen {
     /// Writes lines above the live line.
     fn say(&self, lines: &str) {
         match &self.live {
-            Some(live) => live.bar.suspend(|| message::to_stderr(lines)),
+            Some(live) => {
+                let mut line = lock(&live.line);
+                line.erase();
+                message::to_stderr(lines);
+                line.draw();
+            }
             None => message::to_stderr(lines),
         }
     }
@@ -161,7 +165,9 @@ impl Screen {
     /// Takes the live line away; it does not come back. Any number of times.
     fn erase(&self) {
         if let Some(live) = &self.live {
-            live.bar.finish_and_clear();
+            let mut line = lock(&live.line);
+            line.erase();
+            line.over = true;
         }
     }
 
@@ -194,50 +200,63 @@ impl Screen {
 }
 
 /// The live line, drawn at once and then at a steady rate by a thread of its own, so that a
-/// terminal that does not take it (Ctrl-S) stops nothing else. indicatif's own ticker panics where
-/// no thread can be had; without this one the line stays as it is.
+/// terminal that does not take it (Ctrl-S) stops nothing else. Where no thread can be had, it is
+/// drawn with every phase alone.
 #[derive(Clone)]
 struct Live {
-    bar: ProgressBar,
+    line: Arc<Mutex<Line>>,
     drawer: Option<Thread>,
+}
+
+/// One line of a terminal that is written over.
+struct Line {
+    facts: Arc<Mutex<Facts>>,
+    shown: bool,
+    over: bool,
 }
 
 impl Live {
     fn start(facts: Arc<Mutex<Facts>>) -> Self {
-        let bar = bar(facts);
-        let drawn = bar.clone();
+        let line = Arc::new(Mutex::new(Line { facts, shown: false, over: false }));
+        let drawn = Arc::clone(&line);
         let draw = move || {
-            while !drawn.is_finished() {
-                drawn.tick();
+            while lock(&drawn).draw() {
                 thread::park_timeout(REDRAW_EVERY);
             }
         };
         let drawer = thread::Builder::new().name("progress".to_owned()).spawn(draw).ok();
-        Self { bar, drawer: drawer.map(|handle| handle.thread().clone()) }
+        Self { line, drawer: drawer.map(|handle| handle.thread().clone()) }
     }
 
     /// Draws soon, not at the next beat.
     fn redraw(&self) {
-        if let Some(drawer) = &self.drawer {
-            drawer.unpark();
+        match &self.drawer {
+            Some(drawer) => drawer.unpark(),
+            None => {
+                lock(&self.line).draw();
+            }
         }
     }
 }
 
-/// A bar whose only element is our line. Its width is that of standard error, where it is drawn;
-/// standard output may be anything.
-fn bar(facts: Arc<Mutex<Facts>>) -> ProgressBar {
-    let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let columns = usize::from(Term::stderr().size().1).saturating_sub(SPARE_COLUMNS);
-        let _ = out.write_str(&lock(&facts).line(columns));
-    };
-    let style = ProgressStyle::with_template("{line}")
-        .unwrap_or_else(|_| unreachable!("the template is constant"))
-        .with_key("line", draw);
-    let target = ProgressDrawTarget::term_like(Box::new(Term::buffered_stderr()));
-    ProgressBar::with_draw_target(None, target)
-        .with_style(style)
-        .with_finish(ProgressFinish::AndClear)
+impl Line {
+    /// Draws what is true now; false when it is over. The width is that of standard error, where it
+    /// is drawn; standard output may be anything.
+    fn draw(&mut self) -> bool {
+        if !self.over {
+            let columns = usize::from(Term::stderr().size().1).saturating_sub(SPARE_COLUMNS);
+            let text = lock(&self.facts).line(columns);
+            message::to_stderr(&format!("\r{text}{ERASE_REST}"));
+            self.shown = true;
+        }
+        !self.over
+    }
+
+    fn erase(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            message::to_stderr(&format!("\r{ERASE_REST}"));
+        }
+    }
 }
 
 /// What events have told so far, and the counter.
@@ -373,10 +392,12 @@ impl Events {
 }
 
 /// A panic elsewhere must not keep the terminal from being cleaned up.
-fn lock(facts: &Mutex<Facts>) -> MutexGuard<'_, Facts> {
-    facts.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// ECMA-48: from the cursor to the end of the line.
+const ERASE_REST: &str = "\x1b[K";
 const REDRAW_EVERY: Duration = Duration::from_millis(150);
 const FAREWELL_WITHIN: Duration = Duration::from_millis(100);
 /// Some terminals wrap when the last column is written.

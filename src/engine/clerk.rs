@@ -6,16 +6,18 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     ops::Range,
-    sync::mpsc::{Receiver, sync_channel},
     thread,
     time::{Duration, Instant},
 };
 
+use crossbeam_channel::{Receiver, bounded};
+
 use super::{
-    Alarm, Inbox, Message,
-    shelf::{Plan, Published, Shelf, Start},
+    inbox::Inbox,
+    message::{Alarm, Message, Stored},
+    shelf::{Plan, Shelf},
 };
-use crate::{files::follow::Follower, fleet::TransferId, orders::Failure};
+use crate::{files::follow::Follower, fleet::TransferId, range::RangeSet};
 
 /// The way to the thread; when it is dropped, the thread ends once nothing is left to do.
 pub(crate) struct Clerk {
@@ -28,6 +30,8 @@ pub(crate) struct Clerk {
 pub(super) enum Job {
     /// Make it ready. Answered by [`Stored::Started`].
     Prepare(Box<Plan>),
+    /// Take bytes for missing; what stays. Answered by [`Stored::Started`].
+    Refetch(Box<(RangeSet, RangeSet)>),
     /// Bytes are in the file since then.
     Wrote(Range<u64>, Duration),
     /// Every byte is there. Answered by [`Stored::Over`].
@@ -45,24 +49,6 @@ pub(super) enum Job {
     End,
 }
 
-/// What the coordinator hears.
-pub(crate) enum Stored {
-    /// It is ready, or the name has told what is there.
-    Started(Result<Start, Failure>),
-    /// It is published or kept.
-    Over(Result<Published, Failure>),
-    /// What was written cannot be recorded, or was lost.
-    Failed(Failure),
-    /// Something worth a line.
-    Note(String),
-}
-
-impl std::fmt::Debug for Stored {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stored")
-    }
-}
-
 impl Clerk {
     /// Starts the thread. `started` is when the clock of the transfers was.
     ///
@@ -74,8 +60,8 @@ impl Clerk {
         reports: &Inbox<Message>,
     ) -> io::Result<Self> {
         let inbox = Inbox::default();
-        let (done, over) = sync_channel::<()>(0);
-        let (give, got) = sync_channel::<Keeper>(1);
+        let (done, over) = bounded::<()>(0);
+        let (give, got) = bounded::<Keeper>(1);
         let alarm = Alarm(reports.clone());
         let thread = thread::Builder::new().name("uget-files".to_owned()).spawn(move || {
             let (_alarm, _done) = (alarm, done);
@@ -197,7 +183,7 @@ impl Keeper {
                 let id = errand.id;
                 inbox.send((id, Job::Return(errand.run(&reports))));
             };
-            let (give, got) = sync_channel(1);
+            let (give, got) = bounded(1);
             let (here, there) = (run.clone(), run);
             let thread = thread::Builder::new().name("uget-file".to_owned());
             match thread.spawn(move || got.recv().map_or((), there)) {
@@ -240,6 +226,10 @@ impl Errand {
             Job::Prepare(plan) => {
                 let started = self.shelf.prepare(&plan, |note| report(Stored::Note(note)));
                 report(Stored::Started(started));
+            }
+            Job::Refetch(sets) => {
+                let (lost, done) = *sets;
+                report(Stored::Started(self.shelf.refetch(&lost, done)));
             }
             Job::Publish(total, follower) => {
                 report(Stored::Over(self.shelf.publish(total, follower)));

@@ -8,9 +8,11 @@ use std::{
 };
 
 use super::{
-    Engine, Inbox, Message, Order, Reporter,
-    clerk::{Clerk, Job as FileJob, Stored},
+    Engine,
+    clerk::{Clerk, Job as FileJob},
     delivery::{Delivery, Follows},
+    inbox::Inbox,
+    message::{Message, Order, Reporter, Stored},
     no_thread,
     opening::{Open, Opening},
     post::{Mail, Post},
@@ -73,7 +75,10 @@ impl Coordinator<'_> {
             self.handle_timeout();
             self.carry_out();
         }
-        self.clerk.finish(TEARDOWN);
+        // Whoever cancels waits for connections and files together as long as for either.
+        let waited = self.ending.filter(|_| self.cancelled.is_some());
+        let waited = waited.map_or(Duration::ZERO, |since| since.elapsed());
+        self.clerk.finish(TEARDOWN.saturating_sub(waited).max(TEARDOWN / 10));
     }
 
     /// Carries out what the fleet commands, and tells the observer what changed.
@@ -85,7 +90,8 @@ impl Coordinator<'_> {
         let now = self.started.elapsed();
         while let Some(id) = self.changed.pop_first() {
             let Some(delivery) = self.deliveries.get_mut(&id) else { continue };
-            for event in delivery.news(&self.fleet.transfer(id).view(), now) {
+            let transfer = self.fleet.transfer(id);
+            for event in delivery.news(&transfer.view(), || transfer.account(), now) {
                 self.observer.on(&event);
             }
         }
@@ -239,9 +245,10 @@ impl Coordinator<'_> {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         let job = match command {
             Command::Prepare { total, validators, resume, .. } => {
-                let view = self.fleet.transfer(id).view();
-                delivery.prepare(total, validators, resume, &view)
+                let account = self.fleet.transfer(id).account();
+                delivery.prepare(total, validators, resume, &account)
             }
+            Command::Refetch { lost } => delivery.refetch(lost),
             Command::Publish { total } => delivery.publish(total),
             Command::Keep => FileJob::Keep,
             Command::Abandon { keep } => delivery.abandon(keep),

@@ -6,7 +6,8 @@ use std::{ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    clerk::{Job, Stored},
+    clerk::Job,
+    message::Stored,
     shelf::{Plan, Published, Start},
     told::{Besides, Told},
 };
@@ -17,7 +18,7 @@ use crate::{
         sink::Sink,
     },
     http::{self, field::Validators},
-    orders::{Failure, StoreEvent, View},
+    orders::{Account, Failure, StoreEvent, View},
     range::RangeSet,
 };
 
@@ -78,11 +79,20 @@ impl Delivery {
         total: Option<u64>,
         validators: Validators,
         resume: bool,
-        view: &View,
+        account: &Account,
     ) -> Job {
         self.follower = None;
         let begun = !self.done.is_empty();
-        Job::Prepare(Box::new(Plan::new(total, validators, resume, begun, view)))
+        Job::Prepare(Box::new(Plan::new(total, validators, resume, begun, account)))
+    }
+
+    /// The job that takes these bytes for missing, so that they can come once more.
+    pub(super) fn refetch(&mut self, lost: RangeSet) -> Job {
+        let mut done = std::mem::take(&mut self.done);
+        for range in lost.iter() {
+            done.remove(range);
+        }
+        Job::Refetch(Box::new((lost, done)))
     }
 
     /// The job that publishes what is complete.
@@ -143,10 +153,15 @@ impl Delivery {
     }
 
     /// What the observer does not know yet.
-    pub(super) fn news(&mut self, view: &View, now: Duration) -> Vec<Event> {
+    pub(super) fn news(
+        &mut self,
+        view: &View,
+        account: impl FnOnce() -> Account,
+        now: Duration,
+    ) -> Vec<Event> {
         let path = self.published.path.as_deref();
         let besides = Besides { path, hashed: self.hashed, bytes: self.counter.bytes(), now };
-        self.told.news(view, &besides)
+        self.told.news(view, account, &besides)
     }
 
     /// The URL asked for, redacted.

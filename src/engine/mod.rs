@@ -9,6 +9,8 @@ pub(crate) mod clerk;
 pub(crate) mod coordinator;
 pub(crate) mod delivery;
 mod epoll;
+mod inbox;
+mod message;
 mod opening;
 mod post;
 mod raw;
@@ -18,65 +20,16 @@ mod stop;
 mod told;
 mod uring;
 
-use std::{
-    io, thread,
-    time::{Duration, Instant},
+use std::{io, thread};
+
+use self::{
+    message::Alarm,
+    opening::Opening,
+    post::{Mail, Post},
 };
+use crate::{options::EngineChoice, orders::Failure};
 
-use crate::{
-    files::sink::Sink,
-    fleet::TransferId,
-    link,
-    options::EngineChoice,
-    orders::{Conn, ConnEvent, Failure},
-};
-use clerk::Stored;
-use opening::Opening;
-use post::{Mail, Post};
-
-pub(crate) use post::Inbox;
-
-/// What comes back to the coordinator.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// From a connection.
-    Conn(Conn, ConnEvent),
-    /// From the files of a transfer.
-    Store(TransferId, Stored),
-    /// Somebody wants it to end: a signal's number, or 0.
-    Cancel(i32),
-    /// A worker's thread has ended by a panic.
-    Panicked,
-}
-
-/// What a worker is told about one connection.
-pub(crate) type Order = link::Order<Sink>;
-
-/// Reports for one connection.
-#[derive(Clone)]
-pub(crate) struct Reporter {
-    conn: Conn,
-    inbox: Inbox<Message>,
-    started: Instant,
-}
-
-impl Reporter {
-    pub(crate) fn new(conn: Conn, inbox: Inbox<Message>, started: Instant) -> Self {
-        Self { conn, inbox, started }
-    }
-
-    /// The time since the download started.
-    pub(crate) fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    pub(crate) fn report(&self, event: ConnEvent) {
-        // Whatever else a connection reports, somebody waits for.
-        let can_wait = matches!(event, ConnEvent::Wrote { .. });
-        let message = Message::Conn(self.conn, event);
-        if can_wait { self.inbox.send_soon(message) } else { self.inbox.send(message) }
-    }
-}
+pub(crate) use self::{inbox::Inbox, message::Message};
 
 /// The workers of one of the two loops. They end when it is dropped and their connections are over.
 pub(crate) struct Engine {
@@ -191,34 +144,12 @@ impl Drop for Engine {
     }
 }
 
-/// Tells the coordinator of a worker that ends by a panic: nobody else would.
-#[derive(Clone)]
-struct Alarm(Inbox<Message>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.send(Message::Panicked);
-        }
-    }
-}
-
 /// A connection that cannot be tried for want of a thread.
 fn no_thread(error: &io::Error) -> Failure {
     Failure::Connect {
         target: "a thread".to_owned(),
         reason: error.to_string(),
         errno: error.raw_os_error().unwrap_or(0),
-    }
-}
-
-/// Makes a call again for as long as a signal interrupts it.
-fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
     }
 }
 

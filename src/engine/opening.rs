@@ -4,15 +4,14 @@
 use std::{io, sync::Arc, thread};
 
 use super::{
-    Reporter,
-    post::{Mail, Post},
+    message::Reporter,
+    post::{Connected, Mail, Post},
     stop::Stop,
 };
 use crate::{
     link::Limits,
-    net::{Opened, Stream},
+    net::Opened,
     orders::{Conn, ConnEvent, Failure},
-    wire::Session,
 };
 
 /// Opens a connection; blocks.
@@ -25,16 +24,6 @@ pub(crate) struct Opening {
     pub(crate) stop: Arc<Stop>,
     pub(crate) reporter: Reporter,
     pub(crate) limits: Limits,
-}
-
-/// A connection that is open, on its way to the worker that serves it.
-pub(super) struct Connected {
-    pub(super) conn: Conn,
-    pub(super) stream: Arc<Stream>,
-    pub(super) secure: Option<Session>,
-    pub(super) stop: Arc<Stop>,
-    pub(super) reporter: Reporter,
-    pub(super) limits: Limits,
 }
 
 impl Opening {

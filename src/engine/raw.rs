@@ -126,7 +126,17 @@ fn complete(ring: &mut IoUring, operation: &squeue::Entry) -> io::Result<i32> {
     // SAFETY: the callers' operations refer to no memory.
     let pushed = unsafe { ring.submission().push(operation) };
     pushed.map_err(io::Error::other)?;
-    super::uninterrupted(|| ring.submit_and_wait(1))?;
+    uninterrupted(|| ring.submit_and_wait(1))?;
     let entry = ring.completion().next();
     entry.map(|entry| entry.result()).ok_or_else(|| io::Error::other("the ring is mute"))
+}
+
+/// Makes a call again for as long as a signal interrupts it.
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! it blocks, and none of it runs on the coordinator.
 
 use std::{
+    fs::File,
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -18,12 +19,13 @@ use crate::{
         hasher::Computed,
         name,
         output::{Output, inside},
+        reread::ReadBack,
         sink::{self, Sink},
         store::{Store, Wanted, store_failure},
     },
     http::{self, field::Validators},
-    options::Digest,
-    orders::{Failure, Found, StoreOp, View},
+    options::{Algorithm, Digest},
+    orders::{Account, Failure, Found, StoreOp},
     range::RangeSet,
 };
 
@@ -79,11 +81,27 @@ impl Plan {
         validators: Validators,
         resume: bool,
         begun: bool,
-        view: &View,
+        account: &Account,
     ) -> Self {
-        let stated = view.stated.as_ref().map(Digest::from_stated);
-        let disposition = view.disposition.clone();
+        let stated = account.stated.as_ref().map(Digest::from_stated);
+        let disposition = account.disposition.clone();
         Self { total, validators, resume, begun, disposition, stated }
+    }
+}
+
+impl Prepared {
+    /// A part file, which is hashed from its beginning.
+    fn file(
+        store: &Store,
+        file: Arc<File>,
+        done: RangeSet,
+        (algorithms, read_back): (Vec<Algorithm>, ReadBack),
+    ) -> Result<Self, Failure> {
+        let sink = Sink::file(store.part_path(), Arc::clone(&file));
+        let hashed = !algorithms.is_empty();
+        let follower = hashed.then(|| Follower::start(file, algorithms, read_back)).transpose();
+        let follower = follower.map_err(|e| no_thread(StoreOp::Read, &e))?;
+        Ok(Self { sink, done, path: Some(store.target()), follower, hashed })
     }
 }
 
@@ -115,11 +133,8 @@ impl Shelf {
         let prepared = match &mut self.output {
             Some(Output::File(store)) => {
                 let file = store.prepare(plan.total, &plan.validators, plan.resume)?;
-                let sink = Sink::file(store.part_path(), Arc::clone(&file));
                 let done = if plan.resume { self.held.clone() } else { RangeSet::new() };
-                let follower = hashed.then(|| Follower::start(file, algorithms)).transpose();
-                let follower = follower.map_err(|e| no_thread(StoreOp::Read, &e))?;
-                Prepared { sink, done, path: Some(store.target()), follower, hashed }
+                Prepared::file(store, file, done, (algorithms, self.checks.read_back))?
             }
             Some(Output::Stream(_)) if plan.begun => {
                 let reason = "bytes were handed on already and the server cannot resume";
@@ -135,6 +150,20 @@ impl Shelf {
             }
         };
         Ok(Start::Prepared(prepared))
+    }
+
+    /// What is in `lost` is not what belongs there, and will come once more; `done` is what stays.
+    ///
+    /// # Errors
+    /// The bytes were handed on already, or the journal cannot be written.
+    pub(super) fn refetch(&mut self, lost: &RangeSet, done: RangeSet) -> Result<Start, Failure> {
+        let algorithms = self.checks.algorithms();
+        let Some(Output::File(store)) = &mut self.output else {
+            let reason = "bytes were handed on already".to_owned();
+            return Err(Failure::CannotResume { reason });
+        };
+        let file = store.refetch(lost)?;
+        Ok(Start::Prepared(Prepared::file(store, file, done, (algorithms, self.checks.read_back))?))
     }
 
     /// Decides the name that the first answer tells, and looks at what is there.

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use crate::{
     event::{Event, Phase},
     http,
-    orders::{Activity, Route, View},
+    orders::{Account, Activity, Route, View},
 };
 
 /// What the observer knows.
@@ -31,13 +31,17 @@ pub(super) struct Besides<'a> {
 
 impl Told {
     /// What is new.
-    pub(super) fn news(&mut self, view: &View, besides: &Besides<'_>) -> Vec<Event> {
+    pub(super) fn news(
+        &mut self,
+        view: &View,
+        account: impl FnOnce() -> Account,
+        besides: &Besides<'_>,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
-        let discovered = matches!(view.activity, Activity::Downloading | Activity::Publishing);
-        if discovered && !self.discovered {
+        if view.discovered && !self.discovered {
             self.discovered = true;
             events.push(Event::Discovered {
-                final_url: http::redact(&view.final_url),
+                final_url: http::redact(&account().final_url),
                 total: view.total,
                 // What is kept as it is was not resumed.
                 resumed: if view.route == Route::UpToDate { 0 } else { view.resumed },
@@ -45,7 +49,7 @@ impl Told {
                 connections: view.planned,
             });
         }
-        let over = view.activity == Activity::Done;
+        let over = matches!(view.activity, Activity::Ending | Activity::Done);
         if !over && self.activity.as_ref() != Some(&view.activity) {
             self.activity = Some(view.activity.clone());
             events.push(Event::Phase(phase(&view.activity, besides)));
@@ -84,6 +88,6 @@ fn phase(activity: &Activity, besides: &Besides<'_>) -> Phase {
             Phase::Waiting { delay: until.saturating_sub(besides.now), why: why.to_string() }
         }
         Activity::Publishing if besides.hashed => Phase::Verifying,
-        Activity::Publishing | Activity::Done => Phase::Publishing,
+        Activity::Publishing | Activity::Ending | Activity::Done => Phase::Publishing,
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::Event,
     http,
-    orders::{Failure, NameFault, Note, Phase, RangeFault, StoreOp, TlsFault, Trouble},
+    orders::{Failure, NameFault, Note, Patience, Phase, RangeFault, StoreOp, TlsFault, Trouble},
 };
 
 /// The public error of a failed transfer: one line that names the URL, what went wrong, the range
@@ -69,7 +69,9 @@ fn kind(failure: &Failure) -> ErrorKind {
         }
         Failure::Http(http::Error::BadField(_)) => ErrorKind::Usage,
         Failure::Http(_) => ErrorKind::Protocol,
-        Failure::Status { status, .. } => ErrorKind::Status(*status),
+        Failure::Status { status, .. } | Failure::Patience { status, .. } => {
+            ErrorKind::Status(*status)
+        }
         Failure::Range(RangeFault::Ignored) | Failure::Unpinned => ErrorKind::Range,
         Failure::Range(_) => ErrorKind::Protocol,
         Failure::Changed(_) => ErrorKind::Changed,
@@ -107,6 +109,15 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         }
         Failure::Status { status: 403, .. } => {
             Some("the URL may have expired, or credentials are missing (--user, --header)")
+        }
+        Failure::Patience { limit: Patience::Wait, .. } => {
+            Some("--retry-after-max SECONDS sets the limit; run the same command to resume")
+        }
+        Failure::Patience { limit: Patience::Retries, .. } => {
+            Some("--retry-max-time SECONDS sets the limit; run the same command to resume")
+        }
+        Failure::Patience { limit: Patience::Transfer, .. } => {
+            Some("--max-time SECONDS sets the limit; run the same command to resume")
         }
         Failure::Changed(_) => Some(
             "--restart-on-change starts over once; if several servers answer for this name, \

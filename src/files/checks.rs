@@ -1,6 +1,6 @@
 //! What must be sure of an object before its name is published.
 
-use super::hasher::Computed;
+use super::{hasher::Computed, reread::ReadBack};
 use crate::{
     options::{Algorithm, Digest},
     orders::Failure,
@@ -18,6 +18,8 @@ pub(crate) struct Checks {
     pub(crate) printed: Vec<Algorithm>,
     /// Sync data and directory before the name is published.
     pub(crate) sync: bool,
+    /// How bytes are read back to be hashed.
+    pub(crate) read_back: ReadBack,
 }
 
 /// A digest of an object that passed.
@@ -79,7 +81,7 @@ impl Checks {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::reread::pread, *};
 
     fn digest(algorithm: Algorithm, digit: &str) -> Digest {
         Digest::new(algorithm, &digit.repeat(algorithm.hex_len())).unwrap()
@@ -94,6 +96,7 @@ mod tests {
             stated: Some(digest(Algorithm::Sha512, "3")),
             printed: vec![Algorithm::Blake3, Algorithm::Md5, Algorithm::Blake3],
             sync: false,
+            read_back: pread,
         };
         assert_eq!(checks.algorithms(), [Algorithm::Sha256, Algorithm::Md5, Algorithm::Blake3]);
         assert_eq!(checks.verify(&[computed(&sha256), computed(&md5)]), Ok(()));
@@ -115,6 +118,7 @@ mod tests {
             stated: Some(stated.clone()),
             printed: vec![Algorithm::Md5],
             sync: false,
+            read_back: pread,
         };
         assert_eq!(checks.algorithms(), [Algorithm::Sha512, Algorithm::Md5]);
         let computed = vec![(Algorithm::Sha512, stated.hex), (Algorithm::Md5, "4".into())];

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     hasher::{Computed, Hasher},
-    reread,
+    reread::{self, ReadBack},
 };
 use crate::options::Algorithm;
 
@@ -40,12 +40,16 @@ impl Follower {
     ///
     /// # Errors
     /// The system has no thread for it.
-    pub(crate) fn start(file: Arc<File>, algorithms: Vec<Algorithm>) -> io::Result<Self> {
+    pub(crate) fn start(
+        file: Arc<File>,
+        algorithms: Vec<Algorithm>,
+        read_back: ReadBack,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("uget-digest".to_owned())
-            .spawn(move || follow(&file, &of_thread, &algorithms))?;
+            .spawn(move || follow(&file, &of_thread, &algorithms, read_back))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -115,7 +119,12 @@ impl Shared {
     }
 }
 
-fn follow(file: &File, shared: &Shared, algorithms: &[Algorithm]) -> io::Result<Vec<Computed>> {
+fn follow(
+    file: &File,
+    shared: &Shared,
+    algorithms: &[Algorithm],
+    read_back: ReadBack,
+) -> io::Result<Vec<Computed>> {
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|of| Hasher::new(*of)).collect();
     let mut hashed = 0;
     loop {
@@ -124,7 +133,7 @@ fn follow(file: &File, shared: &Shared, algorithms: &[Algorithm]) -> io::Result<
             return Err(io::ErrorKind::Interrupted.into());
         }
         let end = state.frontier.min(hashed + reread::WINDOW);
-        reread::window(file, hashed..end, |bytes| {
+        read_back(file, hashed..end, &mut |bytes| {
             for hasher in &mut hashers {
                 hasher.update(bytes);
             }
@@ -137,7 +146,7 @@ fn follow(file: &File, shared: &Shared, algorithms: &[Algorithm]) -> io::Result<
     }
 }
 
-/// Less than this is not worth a mapping while more is on its way.
+/// Less than this is not worth reading while more is on its way.
 const STEP: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -156,7 +165,7 @@ mod tests {
             Algorithm::Md5,
             Algorithm::Blake3,
         ];
-        let follower = Follower::start(Arc::clone(&file), all).unwrap();
+        let follower = Follower::start(Arc::clone(&file), all, reread::pread).unwrap();
         file.write_all_at(&vec![b'a'; 3 << 20], 0).unwrap();
         follower.advance(3 << 20);
         file.write_all_at(b"abc", 3 << 20).unwrap();
@@ -173,7 +182,7 @@ mod tests {
     #[test]
     fn a_stopped_follower_does_not_wait_for_the_rest() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let follower = Follower::start(file, vec![Algorithm::Md5]).unwrap();
+        let follower = Follower::start(file, vec![Algorithm::Md5], reread::pread).unwrap();
         follower.stopper().stop();
         assert!(follower.finish(1 << 30).is_err());
     }

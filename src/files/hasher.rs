@@ -33,19 +33,10 @@ impl Hasher {
 
     pub(crate) fn finish(self) -> String {
         match self {
-            Self::Rust(hasher) => hex(&hasher.finalize()),
+            Self::Rust(hasher) => hex::encode(hasher.finalize()),
             Self::Blake3(hasher) => hasher.finalize().to_hex().to_string(),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 impl std::fmt::Debug for Hasher {

@@ -7,6 +7,6 @@ pub(crate) mod follow;
 pub(crate) mod hasher;
 pub(crate) mod name;
 pub(crate) mod output;
-mod reread;
+pub(crate) mod reread;
 pub(crate) mod sink;
 pub(crate) mod store;

@@ -26,7 +26,6 @@ use crate::{
     journal::Held,
     options::{Options, Target},
     orders::{Failure, Finished, StoreOp},
-    range::RangeSet,
 };
 
 /// Where a transfer's bytes go.
@@ -49,7 +48,6 @@ pub(crate) enum Output {
 }
 
 /// What is to be done.
-#[expect(clippy::large_enum_variant, reason = "there is one of them for a download")]
 pub(crate) enum Start {
     /// Ask for the object.
     Download(Ready),
@@ -67,8 +65,6 @@ pub(crate) struct Ready {
     pub(crate) output: Output,
     /// What the journal proves.
     pub(crate) held: Option<Held>,
-    /// The bytes of that.
-    pub(crate) have: RangeSet,
     /// What the file that is there already is known to be.
     pub(crate) finished: Option<Finished>,
     /// Its digests, where one is to be printed.
@@ -118,14 +114,7 @@ impl Ready {
     }
 
     fn of(output: Output) -> Self {
-        Self {
-            output,
-            held: None,
-            have: RangeSet::new(),
-            finished: None,
-            computed: Vec::new(),
-            notes: Vec::new(),
-        }
+        Self { output, held: None, finished: None, computed: Vec::new(), notes: Vec::new() }
     }
 }
 
@@ -192,7 +181,6 @@ impl Opening<'_> {
                 }
             }
         }
-        ready.have = held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
         ready.notes =
             fresh.map(|why| format!("starting from nothing: {why}")).into_iter().collect();
         Ok(Start::Download(Ready { held, finished, ..ready }))

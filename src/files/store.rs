@@ -166,7 +166,7 @@ impl Store {
             return Err(store_exists(&self.place.target(), why));
         }
         let held = self.held.take().filter(|h| resume && Some(h.total) == total);
-        self.validator = total.and_then(|_| validators.strong()).map(str::to_owned);
+        self.validator = total.and_then(|_| validators.pin());
         self.syncer.forget();
         self.ledger = None;
         self.journal = None;
@@ -188,7 +188,7 @@ impl Store {
                 identity: self.identity,
                 url: self.url.clone(),
                 total: Some(total),
-                validator: validators.strong().map(str::to_owned),
+                validator: validators.pin(),
                 inode: self.stat.lasting_inode,
             };
             let mut ledger = Ledger::new(header, done, synced);
@@ -198,6 +198,21 @@ impl Store {
             self.ledger = Some(ledger);
         }
         self.untouched = false;
+        Ok(Arc::clone(&self.part))
+    }
+
+    /// What was written in `lost` is not what belongs there: the journal does not say any more that
+    /// it is there. Workers write through the file it yields.
+    ///
+    /// # Errors
+    /// [`Failure::Store`] with [`StoreOp::Journal`].
+    pub(crate) fn refetch(&mut self, lost: &RangeSet) -> Result<Arc<File>, Failure> {
+        self.syncer.forget();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.forget(lost);
+            let bytes = ledger.rewrite();
+            self.journal = Some(JournalFile::replace(&self.place, &bytes, true)?);
+        }
         Ok(Arc::clone(&self.part))
     }
 

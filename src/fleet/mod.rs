@@ -1,22 +1,25 @@
 //! Decides about many transfers: which of them an idle connection serves, totals, per-host caps.
 //!
 //! [`Fleet`] has the shape of [`Transfer`]: events in, commands out, time as an argument. Every
-//! transfer numbers its connections and attempts from zero; the fleet gives them numbers of their
-//! own, unique in the process, and translates both ways. A connection that one transfer closes
-//! while it is open, idle and clean goes to a pool, and the next [`Command::Open`] to the same
-//! origin is served from there: the shell sees neither.
+//! transfer numbers its connections and attempts within a range of its own, so that the shell, the
+//! fleet and its members mean the same by a number. A connection that one transfer closes while it
+//! is open, idle and clean goes to a pool, and the next [`Command::Open`] to the same origin is
+//! served from there: the shell sees neither.
+//!
+//! An event costs what concerns its own transfer. All of them are looked at only when a share
+//! changes: one came, was over, moved to another origin, or has more or fewer connections.
 #![forbid(unsafe_code)]
 
 mod pool;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use crate::{
     http::redirect::Origin,
-    orders::{Attempt, Command, Conn, ConnEvent, Event, Failure, StoreEvent},
+    orders::{Command, Conn, ConnEvent, Event, Failure, StoreEvent},
     transfer::Transfer,
 };
 use pool::Pool;
@@ -39,34 +42,55 @@ pub struct Limits {
 pub struct Fleet {
     limits: Limits,
     members: Vec<Member>,
+    /// Members that may have something to say.
+    ready: BTreeSet<TransferId>,
+    /// When which member wants to be woken.
+    due: BTreeSet<(Duration, TransferId)>,
+    /// How many members that are not over talk to an origin.
+    origins: BTreeMap<Option<Origin>, usize>,
+    /// Members that are not over.
+    running: usize,
+    /// Something that decides the shares has changed.
+    stale: bool,
     conns: BTreeMap<Conn, Wire>,
     pool: Pool,
-    next_conn: u32,
-    next_attempt: u64,
     commands: VecDeque<(TransferId, Command)>,
     now: Duration,
 }
 
-/// A transfer, and its numbers for what the fleet numbers otherwise.
+/// A transfer, and what was last seen of it.
 #[derive(Debug)]
 struct Member {
     transfer: Transfer,
-    conns: BTreeMap<Conn, Conn>,
+    /// To which origin it talks; `None` once it is over.
+    origin: Option<Option<Origin>>,
+    due: Option<Duration>,
+    /// Connections that it has and was not told to close.
+    held: usize,
 }
 
 /// A connection that belongs to a transfer.
 #[derive(Debug)]
 struct Wire {
     owner: TransferId,
-    /// The owner's number for it.
-    local: Conn,
     origin: Option<Origin>,
     peer: Option<std::net::IpAddr>,
     open: bool,
+    /// A request runs on it.
+    busy: bool,
     /// The shell was told to close it.
     closing: bool,
-    /// The request that runs on it: the fleet's number and the owner's.
-    attempt: Option<(Attempt, Attempt)>,
+}
+
+/// What a host has for its members.
+#[derive(Debug)]
+struct Shares {
+    /// Connections that are nobody's share yet.
+    left: usize,
+    /// Members that have none yet.
+    waiting: usize,
+    /// Connections that may be opened now.
+    free: usize,
 }
 
 impl Fleet {
@@ -76,24 +100,30 @@ impl Fleet {
         Self {
             limits,
             members: Vec::new(),
+            ready: BTreeSet::new(),
+            due: BTreeSet::new(),
+            origins: BTreeMap::new(),
+            running: 0,
+            stale: false,
             conns: BTreeMap::new(),
             pool: Pool::default(),
-            next_conn: 0,
-            next_attempt: 0,
             commands: VecDeque::new(),
             now: Duration::ZERO,
         }
     }
 
-    /// Takes a transfer in.
-    pub fn add(&mut self, transfer: Transfer) -> TransferId {
+    /// Takes a transfer in, before its first command is polled.
+    pub fn add(&mut self, mut transfer: Transfer) -> TransferId {
         let id = TransferId(u32::try_from(self.members.len()).unwrap_or(u32::MAX));
-        self.members.push(Member { transfer, conns: BTreeMap::new() });
+        transfer.number_from(id.0);
+        self.members.push(Member { transfer, origin: None, due: None, held: 0 });
+        self.running += 1;
+        self.look_at(id);
         self.share();
         id
     }
 
-    /// Something happened at `now` on a connection, in the fleet's numbers.
+    /// Something happened at `now` on a connection.
     pub fn handle_conn(&mut self, now: Duration, conn: Conn, event: ConnEvent) {
         self.now = self.now.max(now);
         let Some(wire) = self.conns.get_mut(&conn) else {
@@ -102,7 +132,7 @@ impl Fleet {
             }
             return;
         };
-        let (owner, local) = (wire.owner, wire.local);
+        let owner = wire.owner;
         let mut dead = false;
         match &event {
             ConnEvent::Opened { peer, .. } => {
@@ -111,15 +141,15 @@ impl Fleet {
             }
             ConnEvent::Failed { .. } => dead = true,
             ConnEvent::Ended(ended) => {
+                wire.busy = false;
                 dead = !ended.reusable || wire.closing;
             }
             ConnEvent::Head { .. } | ConnEvent::Shrunk { .. } | ConnEvent::Wrote { .. } => {}
         }
-        let Some(event) = wire.translate(event) else { return };
         if dead {
             self.forget(conn);
         }
-        self.tell(owner, Event::Conn(local, event));
+        self.tell(owner, Event::Conn(conn, event));
     }
 
     /// The store of a transfer has answered.
@@ -130,9 +160,8 @@ impl Fleet {
 
     /// Stops every transfer, with this failure if it has none of its own.
     pub fn stop(&mut self, now: Duration, failure: Failure) {
-        self.now = self.now.max(now);
         for index in 0..self.members.len() {
-            self.tell(TransferId(index as u32), Event::Stop(failure.clone()));
+            self.stop_one(now, TransferId(index as u32), failure.clone());
         }
     }
 
@@ -149,7 +178,11 @@ impl Fleet {
                 return Some(next);
             }
             if !self.take_next() {
-                return None;
+                // What was closed just now is free for others, and no event may follow it.
+                self.share();
+                if self.ready.is_empty() {
+                    return None;
+                }
             }
         }
     }
@@ -157,16 +190,18 @@ impl Fleet {
     /// When [`Self::handle_timeout`] must be called at the latest.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.members.iter().filter_map(|member| member.transfer.next_timeout()).min()
+        self.due.first().map(|(due, _)| *due)
     }
 
     /// The time is `now`.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.now = self.now.max(now);
-        for member in &mut self.members {
-            if member.transfer.next_timeout().is_some_and(|due| due <= now) {
+        let due = self.due.iter().take_while(|(due, _)| *due <= now);
+        for id in due.map(|(_, id)| *id).collect::<Vec<_>>() {
+            if let Some(member) = self.members.get_mut(id.0 as usize) {
                 member.transfer.handle_timeout(now);
             }
+            self.look_at(id);
         }
         self.share();
     }
@@ -183,115 +218,153 @@ impl Fleet {
     /// Whether every transfer is over, and nothing remains to be polled.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.commands.is_empty()
-            && self.pool.is_empty()
-            && self.members.iter().all(|member| member.transfer.outcome().is_some())
+        self.commands.is_empty() && self.pool.is_empty() && self.running == 0
     }
 
     fn tell(&mut self, id: TransferId, event: Event) {
         if let Some(member) = self.members.get_mut(id.0 as usize) {
             member.transfer.handle(self.now, event);
         }
+        self.look_at(id);
         self.share();
+    }
+
+    /// Sees what has become of a member: when it wants to be woken, with whom it talks.
+    fn look_at(&mut self, id: TransferId) {
+        let Some(member) = self.members.get_mut(id.0 as usize) else { return };
+        self.ready.insert(id);
+        let due = member.transfer.next_timeout();
+        if due != member.due {
+            let before = std::mem::replace(&mut member.due, due);
+            before.map(|before| self.due.remove(&(before, id)));
+            due.map(|due| self.due.insert((due, id)));
+        }
+        let over = member.transfer.outcome().is_some();
+        let origin = (!over).then(|| member.transfer.origin());
+        if origin == member.origin {
+            return;
+        }
+        self.stale = true;
+        self.running -= usize::from(over);
+        if let Some(origin) = origin.clone() {
+            *self.origins.entry(origin).or_default() += 1;
+        }
+        if let Some(before) = std::mem::replace(&mut member.origin, origin) {
+            let left = self.origins.get_mut(&before).map(|count| {
+                *count -= 1;
+                *count
+            });
+            if left == Some(0) {
+                self.origins.remove(&before);
+            }
+        }
     }
 
     /// Moves one command of a transfer into the fleet's own queue: the others may still be
     /// withdrawn by what happens next. Returns whether there was one.
     fn take_next(&mut self) -> bool {
-        for index in 0..self.members.len() {
-            if let Some(command) = self.members[index].transfer.poll() {
-                self.forward(TransferId(index as u32), command);
-                return true;
+        while let Some(id) = self.ready.first().copied() {
+            let member = self.members.get_mut(id.0 as usize);
+            match member.and_then(|member| member.transfer.poll()) {
+                Some(command) => {
+                    self.look_at(id);
+                    self.forward(id, command);
+                    return true;
+                }
+                None => drop(self.ready.remove(&id)),
             }
         }
-        let over = self.members.iter().all(|member| member.transfer.outcome().is_some());
-        if over && let Some(conn) = self.pool.pop() {
+        if self.running == 0
+            && let Some(conn) = self.pool.pop()
+        {
             self.commands.push_back((TransferId(0), Command::Close { conn }));
             return true;
         }
         false
     }
 
-    /// Translates one command into the fleet's numbers.
+    /// Passes a command on, unless the fleet itself can carry it out.
     fn forward(&mut self, id: TransferId, command: Command) {
-        let command = match command {
-            Command::Open { conn, url, avoid } => {
-                let origin = Origin::of(&url);
+        match &command {
+            Command::Open { conn, url, .. } => {
+                let origin = Origin::of(url);
                 if let Some(pooled) = self.pool.take(origin.as_ref()) {
-                    return self.adopt(id, conn, pooled);
+                    return self.adopt(id, *conn, pooled);
                 }
                 self.make_room(id);
-                let global = Conn(self.next_conn);
-                self.next_conn += 1;
-                self.attach(id, conn, global, Wire::new(id, conn, origin));
-                Command::Open { conn: global, url, avoid }
+                self.attach(*conn, Wire::new(id, origin));
             }
             Command::Close { conn } => {
-                let Some(global) = self.global(id, conn) else { return };
-                if self.keeps(global) {
-                    return self.release(global);
+                if self.keeps(*conn) {
+                    return self.release(*conn);
                 }
-                match self.conns.get_mut(&global) {
-                    Some(wire) if wire.attempt.is_some() => wire.closing = true,
-                    _ => drop(self.forget(global)),
+                match self.conns.get_mut(conn) {
+                    Some(wire) if wire.busy => self.closing(*conn),
+                    Some(_) => drop(self.forget(*conn)),
+                    None => return,
                 }
-                Command::Close { conn: global }
             }
-            Command::Request { conn, attempt, request, accept } => {
-                let Some(conn) = self.global(id, conn) else { return };
-                let global = Attempt(self.next_attempt);
-                self.next_attempt += 1;
-                if let Some(wire) = self.conns.get_mut(&conn) {
-                    wire.attempt = Some((global, attempt));
+            Command::Request { conn, .. } => {
+                let Some(wire) = self.conns.get_mut(conn) else { return };
+                wire.busy = true;
+            }
+            Command::Receive { conn, .. }
+            | Command::Skip { conn, .. }
+            | Command::Shrink { conn, .. } => {
+                if !self.conns.get(conn).is_some_and(|wire| wire.busy) {
+                    return;
                 }
-                Command::Request { conn, attempt: global, request, accept }
             }
-            Command::Receive { conn, attempt, span } => {
-                let Some((conn, attempt)) = self.running(id, conn, attempt) else { return };
-                Command::Receive { conn, attempt, span }
-            }
-            Command::Skip { conn, attempt } => {
-                let Some((conn, attempt)) = self.running(id, conn, attempt) else { return };
-                Command::Skip { conn, attempt }
-            }
-            Command::Shrink { conn, attempt, end } => {
-                let Some((conn, attempt)) = self.running(id, conn, attempt) else { return };
-                Command::Shrink { conn, attempt, end }
-            }
-            command @ (Command::Prepare { .. }
+            Command::Prepare { .. }
             | Command::Publish { .. }
+            | Command::Refetch { .. }
             | Command::Keep
             | Command::Abandon { .. }
-            | Command::Note(_)) => command,
-        };
+            | Command::Note(_) => {}
+        }
         self.commands.push_back((id, command));
     }
 
-    fn attach(&mut self, id: TransferId, local: Conn, global: Conn, wire: Wire) {
-        self.conns.insert(global, wire);
+    fn attach(&mut self, conn: Conn, wire: Wire) {
+        self.hold(wire.owner, true);
+        self.conns.insert(conn, wire);
+    }
+
+    /// A member has one connection more or fewer.
+    fn hold(&mut self, id: TransferId, more: bool) {
+        self.stale = true;
         if let Some(member) = self.members.get_mut(id.0 as usize) {
-            member.conns.insert(local, global);
+            member.held = if more { member.held + 1 } else { member.held.saturating_sub(1) };
         }
     }
 
-    /// Gives a pooled connection to a transfer, which learns that it is open.
-    fn adopt(&mut self, id: TransferId, local: Conn, pooled: pool::Idle) {
-        let wire = Wire { peer: pooled.peer, open: true, ..Wire::new(id, local, pooled.origin) };
-        let peer = wire.peer;
-        self.attach(id, local, pooled.conn, wire);
+    fn closing(&mut self, conn: Conn) {
+        if let Some(wire) = self.conns.get_mut(&conn)
+            && !std::mem::replace(&mut wire.closing, true)
+        {
+            let owner = wire.owner;
+            self.hold(owner, false);
+        }
+    }
+
+    /// Gives a pooled connection to a transfer in place of the one that it wants to open.
+    fn adopt(&mut self, id: TransferId, wanted: Conn, pooled: pool::Idle) {
+        let pool::Idle { conn, origin, peer } = pooled;
+        if let Some(member) = self.members.get_mut(id.0 as usize) {
+            member.transfer.adopt(wanted, conn);
+        }
+        self.attach(conn, Wire { peer, open: true, ..Wire::new(id, origin) });
         let event = ConnEvent::Opened { peer, took: Duration::ZERO };
-        self.tell(id, Event::Conn(local, event));
+        self.tell(id, Event::Conn(conn, event));
     }
 
     /// Whether a connection that its owner closes is worth keeping for another transfer.
     fn keeps(&self, conn: Conn) -> bool {
         let Some(wire) = self.conns.get(&conn) else { return false };
-        let wanted = self.members.iter().enumerate().any(|(index, member)| {
-            index != wire.owner.0 as usize
-                && member.transfer.outcome().is_none()
-                && member.transfer.origin() == wire.origin
-        });
-        wire.open && wire.attempt.is_none() && wire.origin.is_some() && wanted
+        let own = self.members.get(wire.owner.0 as usize);
+        let own = own.is_some_and(|member| member.origin.as_ref() == Some(&wire.origin));
+        let all = self.origins.get(&wire.origin).copied().unwrap_or_default();
+        wire.open && !wire.busy && wire.origin.is_some() && all > usize::from(own)
     }
 
     /// A transfer has no use for this connection any more; another one may have.
@@ -312,87 +385,67 @@ impl Fleet {
 
     fn forget(&mut self, conn: Conn) -> Option<Wire> {
         let wire = self.conns.remove(&conn)?;
-        if let Some(member) = self.members.get_mut(wire.owner.0 as usize) {
-            member.conns.remove(&wire.local);
+        if !wire.closing {
+            self.hold(wire.owner, false);
         }
         Some(wire)
     }
 
-    fn global(&self, id: TransferId, conn: Conn) -> Option<Conn> {
-        self.members.get(id.0 as usize)?.conns.get(&conn).copied()
-    }
-
-    fn running(&self, id: TransferId, conn: Conn, attempt: Attempt) -> Option<(Conn, Attempt)> {
-        let conn = self.global(id, conn)?;
-        let (global, local) = self.conns.get(&conn)?.attempt?;
-        (local == attempt).then_some((conn, global))
-    }
-
-    /// Divides the connections among the transfers that still run: in the order they came, at least
-    /// one each while there are enough.
+    /// Divides the connections among the transfers that still run, if anything has changed that
+    /// matters for it: in the order they came, at least one each while there are enough.
     fn share(&mut self) {
-        let running = |member: &Member| member.transfer.outcome().is_none();
-        let origins: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| running(member).then(|| member.transfer.origin()))
-            .collect();
-        let count = origins.iter().flatten().count();
-        // Whoever has more than its share now gives it back when it is done with it; until then
-        // the others wait.
-        let held = |member: &Member| {
-            let open = member.conns.values().filter_map(|conn| self.conns.get(conn));
-            open.filter(|wire| !wire.closing).count()
-        };
-        let held: Vec<usize> = self.members.iter().map(held).collect();
-        let mut free = self.limits.total.saturating_sub(held.iter().sum());
+        if !std::mem::take(&mut self.stale) {
+            return;
+        }
+        // Who has more than its share now gives it back when it is done with it; until then the
+        // others wait.
+        let held: usize = self.members.iter().map(|member| member.held).sum();
+        let mut free = self.limits.total.saturating_sub(held);
         let mut total = self.limits.total;
-        let mut waiting = count;
-        for (index, origin) in origins.iter().enumerate() {
-            let Some(origin) = origin else { continue };
-            let same = origins.iter().flatten().filter(|other| *other == origin).count();
-            let host = (self.limits.per_host / same.max(1)).max(1);
-            let share = total.div_ceil(waiting.max(1)).min(host).min(total);
+        let mut waiting = self.running;
+        let mut hosts = self.hosts();
+        let mut changed = Vec::new();
+        for (index, member) in self.members.iter_mut().enumerate() {
+            let Some(origin) = &member.origin else { continue };
+            let Some(host) = hosts.get_mut(origin) else { continue };
+            let fair = host.left.div_ceil(host.waiting.max(1));
+            let share = total.div_ceil(waiting.max(1)).min(fair).min(total);
             total -= share;
-            waiting -= 1;
-            let has = held.get(index).copied().unwrap_or_default();
-            let more = share.saturating_sub(has).min(free);
+            host.left -= share;
+            waiting = waiting.saturating_sub(1);
+            host.waiting = host.waiting.saturating_sub(1);
+            let more = share.saturating_sub(member.held).min(free).min(host.free);
             free -= more;
-            if let Some(member) = self.members.get_mut(index) {
-                member.transfer.set_allowance(share.min(has + more));
+            host.free -= more;
+            if member.transfer.set_allowance(share.min(member.held + more)) {
+                changed.push(TransferId(index as u32));
             }
         }
+        for id in changed {
+            self.look_at(id);
+        }
+    }
+
+    /// What each host has to give. Idle connections in the pool do not count: the next one to their
+    /// host is one of them.
+    fn hosts(&self) -> BTreeMap<Option<Origin>, Shares> {
+        let most = self.limits.per_host.max(1);
+        let shares = |(origin, waiting): (&Option<Origin>, &usize)| {
+            (origin.clone(), Shares { left: most, waiting: *waiting, free: most })
+        };
+        let mut hosts: BTreeMap<_, _> = self.origins.iter().map(shares).collect();
+        for wire in self.conns.values().filter(|wire| !wire.closing) {
+            if let Some(host) = hosts.get_mut(&wire.origin) {
+                host.free = host.free.saturating_sub(1);
+            }
+        }
+        hosts
     }
 }
 
 impl Wire {
-    fn new(owner: TransferId, local: Conn, origin: Option<Origin>) -> Self {
-        Self { owner, local, origin, peer: None, open: false, closing: false, attempt: None }
-    }
-
-    /// The event in the owner's numbers; `None` if it is about an attempt that is over.
-    fn translate(&mut self, event: ConnEvent) -> Option<ConnEvent> {
-        let (global, local) = match (&event, self.attempt) {
-            (ConnEvent::Opened { .. } | ConnEvent::Failed { .. }, _) => return Some(event),
-            (_, Some(numbers)) => numbers,
-            (_, None) => return None,
-        };
-        let mine = |attempt: Attempt| (attempt == global).then_some(local);
-        Some(match event {
-            ConnEvent::Head { attempt, head } => ConnEvent::Head { attempt: mine(attempt)?, head },
-            ConnEvent::Shrunk { attempt, end } => {
-                ConnEvent::Shrunk { attempt: mine(attempt)?, end }
-            }
-            ConnEvent::Wrote { attempt, range } => {
-                ConnEvent::Wrote { attempt: mine(attempt)?, range }
-            }
-            ConnEvent::Ended(ended) => {
-                let attempt = mine(ended.attempt)?;
-                self.attempt = None;
-                ConnEvent::Ended(crate::orders::Ended { attempt, ..ended })
-            }
-            event @ (ConnEvent::Opened { .. } | ConnEvent::Failed { .. }) => event,
-        })
+    fn new(owner: TransferId, origin: Option<Origin>) -> Self {
+        Self { owner, origin, peer: None, open: false, busy: false, closing: false }
     }
 }
 

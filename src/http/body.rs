@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Error;
-use chunked::Step;
+use chunked::{Step, at_most};
 
 mod chunked;
 
@@ -123,11 +123,6 @@ impl Decoder {
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
-}
-
-/// The smaller of an amount announced and an amount at hand.
-fn at_most(announced: u64, at_hand: usize) -> usize {
-    usize::try_from(announced).unwrap_or(usize::MAX).min(at_hand)
 }
 
 #[cfg(test)]

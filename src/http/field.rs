@@ -1,13 +1,16 @@
 //! The field values that decide a range download: parsed strictly, or not at all.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 mod date;
 mod disposition;
+mod grammar;
 mod stated;
 
 pub use date::HttpDate;
 pub use disposition::disposition_filename;
+pub(super) use grammar::decimal;
+use grammar::{OCTETS_MAX, decimal_u64, is_digits, split_once};
 pub use stated::StatedDigest;
 
 /// A parsed `Content-Range` (RFC 9110 section 14.4). Only the unit `bytes` is understood.
@@ -86,16 +89,43 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// The value that `If-Range` may carry (RFC 9110 section 13.1.5): a strong entity tag, else a
-    /// `Last-Modified` that is strong because it is at least 60 seconds older than `Date` (section
-    /// 8.8.2.2), else `None`. A weak entity tag counts as none here.
+    /// The value that `If-Range` may carry (RFC 9110 section 13.1.5): a strong entity tag, or a
+    /// strong date where there is no entity tag at all.
     #[must_use]
-    pub fn strong(&self) -> Option<&str> {
-        self.strong_etag().or_else(|| {
-            let (text, modified) = self.last_modified.as_ref()?;
-            let age = self.date?.0.checked_sub(modified.0)?;
-            (age >= STRONG_AGE_SECONDS).then_some(text)
-        })
+    pub fn if_range(&self) -> Option<&str> {
+        match &self.etag {
+            Some(_) => self.strong_etag(),
+            None => self.strong_date(),
+        }
+    }
+
+    /// What says in a journal which version this is, if ranges that agree in it may be joined: a
+    /// strong entity tag, else a strong date, behind the weak entity tag if there is one.
+    #[must_use]
+    pub fn pin(&self) -> Option<String> {
+        if let Some(tag) = self.strong_etag() {
+            return Some(tag.to_owned());
+        }
+        let date = self.strong_date()?;
+        Some(
+            self.etag
+                .as_ref()
+                .map_or_else(|| date.to_owned(), |weak| format!("W/{} {date}", weak.opaque)),
+        )
+    }
+
+    /// Whether ranges of answers that say this alike may be joined.
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        self.strong_etag().is_some() || self.strong_date().is_some()
+    }
+
+    /// `Last-Modified`, if it is strong because it is at least 60 seconds older than `Date` (RFC
+    /// 9110 section 8.8.2.2).
+    fn strong_date(&self) -> Option<&str> {
+        let (text, modified) = self.last_modified.as_ref()?;
+        let age = self.date?.0.checked_sub(modified.0)?;
+        (age >= STRONG_AGE_SECONDS).then_some(text)
     }
 
     /// The entity tag, with its quotes, if it is a strong one.
@@ -137,43 +167,31 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
-    /// Reads one field value. More seconds than fit mean for ever ([`u64::MAX`]).
+    /// Reads one field value. A number of 2^31 or more is no time; a negative one is over.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         if is_digits(value) {
-            return Some(Self::Seconds(decimal_u64(value).unwrap_or(u64::MAX)));
+            return decimal_u64(value).filter(|seconds| *seconds < 1 << 31).map(Self::Seconds);
+        }
+        if value.strip_prefix(b"-").is_some_and(is_digits) {
+            return Some(Self::Seconds(0));
         }
         HttpDate::parse(value).map(Self::Date)
     }
-}
 
-/// `1*DIGIT` up to 2^63 - 1, as file offsets are signed: no sign, no space, no list.
-pub(super) fn decimal(value: &[u8]) -> Option<u64> {
-    decimal_u64(value).filter(|number| *number <= OCTETS_MAX)
-}
-
-fn decimal_u64(value: &[u8]) -> Option<u64> {
-    if !is_digits(value) {
-        return None;
+    /// How long it is from `now` on; what is past is no time at all.
+    #[must_use]
+    pub fn from(self, now: HttpDate) -> Duration {
+        match self {
+            Self::Seconds(seconds) => Duration::from_secs(seconds),
+            Self::Date(then) => {
+                Duration::from_secs(u64::try_from(then.0.saturating_sub(now.0)).unwrap_or(0))
+            }
+        }
     }
-    value.iter().try_fold(0u64, |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })
-}
-
-fn is_digits(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
-}
-
-fn split_once(value: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
-    let index = value.iter().position(|octet| *octet == at)?;
-    Some((value.get(..index)?, value.get(index + 1..)?))
 }
 
 const UNIT: &[u8] = b"bytes ";
-
-/// The most octets that a resource may have.
-const OCTETS_MAX: u64 = i64::MAX as u64;
 
 /// How much older than `Date` a `Last-Modified` must be to be strong.
 const STRONG_AGE_SECONDS: i64 = 60;

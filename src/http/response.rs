@@ -152,17 +152,12 @@ impl Head {
         HttpDate::parse(self.one("date")?)
     }
 
-    /// `Retry-After`, in seconds from now: a date is taken relative to this head's own `Date`
-    /// (absent: no value). Never negative.
+    /// `Retry-After`: in seconds from now where it can be told, because a date is relative to this
+    /// head's own `Date`; else the date.
     #[must_use]
-    pub fn retry_after_seconds(&self) -> Option<u64> {
-        match RetryAfter::parse(self.one("retry-after")?)? {
-            RetryAfter::Seconds(seconds) => Some(seconds),
-            RetryAfter::Date(then) => {
-                let wait = then.0.saturating_sub(self.date()?.0);
-                Some(u64::try_from(wait).unwrap_or(0))
-            }
-        }
+    pub fn retry_after(&self) -> Option<RetryAfter> {
+        let after = RetryAfter::parse(self.one("retry-after")?)?;
+        Some(self.date().map_or(after, |date| RetryAfter::Seconds(after.from(date).as_secs())))
     }
 
     /// Whether the body is coded (`Content-Encoding` other than `identity`).

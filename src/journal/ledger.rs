@@ -50,6 +50,15 @@ impl Ledger {
         }
     }
 
+    /// The bytes of `lost` are not in the part file after all. [`Self::rewrite`] has to follow.
+    pub fn forget(&mut self, lost: &RangeSet) {
+        for range in lost.iter() {
+            self.written.remove(range.clone());
+            self.synced.remove(range.clone());
+            self.pending.remove(range);
+        }
+    }
+
     /// Whether to append what [`Self::take`] yields now.
     #[must_use]
     pub fn is_due(&self, now: Duration) -> bool {

@@ -53,6 +53,11 @@ impl Gate {
         }
     }
 
+    /// The end of `attempt`'s span as it is now; 0 if that has no lease here.
+    pub(crate) fn end(&self, attempt: Attempt) -> u64 {
+        self.shrink(attempt, u64::MAX).unwrap_or(0)
+    }
+
     /// The coordinator lowers the end of `attempt`'s span, to `end` or to what was claimed already.
     /// Returns the end that holds; `None` if that attempt has no lease here.
     pub fn shrink(&self, attempt: Attempt, end: u64) -> Option<u64> {

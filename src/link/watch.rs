@@ -9,6 +9,7 @@ pub(crate) struct Watch {
     limit: Duration,
     since: Duration,
     bytes: u64,
+    pulse: Pulse,
 }
 
 /// Bytes a second below which a peer counts as stalled (a 300 baud modem was as fast).
@@ -17,11 +18,12 @@ const RATE_MIN: u64 = 32;
 impl Watch {
     /// A watch that starts `now`.
     pub(crate) fn new(limit: Duration, now: Duration) -> Self {
-        Self { limit, since: now, bytes: 0 }
+        Self { limit, since: now, bytes: 0, pulse: Pulse::new(now) }
     }
 
     /// `bytes` arrived.
     pub(crate) fn received(&mut self, now: Duration, bytes: usize) {
+        self.since += self.pulse.missed(now);
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if self.bytes >= self.limit.as_secs().saturating_mul(RATE_MIN).max(1) {
             self.since = now;
@@ -29,22 +31,16 @@ impl Watch {
         }
     }
 
-    /// We were busy with our own disk for `pause`: that is not the peer's fault.
-    pub(crate) fn paused(&mut self, pause: Duration) {
+    /// We were busy with our own disk for `pause`, until `now`: that is not the peer's fault.
+    pub(crate) fn paused(&mut self, now: Duration, pause: Duration) {
         self.since += pause;
+        self.pulse = Pulse::new(now);
     }
 
-    /// Whether the peer has stalled as of `now`. It has not when that is noticed so late that it
-    /// was this process that stood still: then it gets a second chance.
+    /// Whether the peer has stalled as of `now`.
     pub(crate) fn is_over(&mut self, now: Duration) -> bool {
-        let deadline = self.deadline();
-        match excuse(deadline, now) {
-            Some(later) => {
-                self.since += later.saturating_sub(deadline);
-                false
-            }
-            None => now >= deadline,
-        }
+        self.since += self.pulse.missed(now);
+        now >= self.deadline()
     }
 
     fn deadline(&self) -> Duration {
@@ -52,56 +48,90 @@ impl Watch {
     }
 }
 
-/// A later deadline in place of one that passed long before anybody could look: then it was this
-/// process that stood still (SIGSTOP, a frozen container, a machine that is out of breath), and
-/// what the peer did meanwhile is not known yet.
-pub(crate) fn excuse(deadline: Duration, now: Duration) -> Option<Duration> {
-    (now.saturating_sub(deadline) > LATE).then(|| now + GRACE)
+/// Notices that nobody looked at the clock for longer than anybody waits: then it was this process
+/// that stood still (SIGSTOP, a frozen container, a machine that is out of breath), and what the
+/// peer did meanwhile is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pulse {
+    last: Duration,
+}
+
+impl Pulse {
+    /// Somebody looks `now`.
+    pub(crate) fn new(now: Duration) -> Self {
+        Self { last: now }
+    }
+
+    /// Somebody looks `now`: how long this process stood still before.
+    pub(crate) fn missed(&mut self, now: Duration) -> Duration {
+        let gap = now.saturating_sub(self.last);
+        self.last = now;
+        if gap > LATE { gap } else { Duration::ZERO }
+    }
 }
 
 /// Whoever waits looks at the clock more often than this, if it is let run.
-const LATE: Duration = Duration::from_millis(500);
-
-/// What the peer gets after such a standstill.
-const GRACE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_millis(700);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const START: Duration = Duration::from_secs(1000);
+
+    /// Looks at the clock as often as one does, until the peer is given up.
+    fn given_up(watch: &mut Watch, from: Duration) -> Duration {
+        let step = Duration::from_millis(100);
+        let mut now = from;
+        while !watch.is_over(now) {
+            now += step;
+            assert!(now < START * 2, "it never ends");
+        }
+        now
+    }
 
     #[test]
     fn progress_moves_the_deadline_and_a_drip_does_not() {
-        let start = Duration::from_secs(1000);
-        let mut watch = Watch::new(SECOND * 10, start);
-        watch.received(start + SECOND, 319);
-        assert_eq!(watch.deadline(), start + SECOND * 10);
-        watch.received(start + SECOND * 2, 1);
-        assert_eq!(watch.deadline(), start + SECOND * 12);
+        let mut watch = Watch::new(SECOND * 10, START);
+        watch.received(START, 319);
+        assert_eq!(watch.deadline(), START + SECOND * 10);
+        watch.received(START + LATE, 1);
+        assert_eq!(watch.deadline(), START + LATE + SECOND * 10);
+        watch.received(START + LATE, 319);
+        assert_eq!(given_up(&mut watch, START + LATE), START + LATE + SECOND * 10);
+    }
+
+    #[test]
+    fn under_a_short_limit_any_octet_is_progress() {
+        let mut watch = Watch::new(SECOND / 2, START);
+        watch.received(START + SECOND / 4, 1);
+        assert_eq!(watch.deadline(), START + SECOND * 3 / 4);
+        watch.received(START + SECOND / 2, 0);
+        assert_eq!(watch.deadline(), START + SECOND * 3 / 4);
     }
 
     #[test]
     fn our_own_disk_is_not_the_peers_fault() {
-        let start = Duration::from_secs(1000);
-        let mut watch = Watch::new(SECOND, start);
-        watch.paused(SECOND * 5);
-        assert_eq!(watch.deadline(), start + SECOND * 6);
+        let mut watch = Watch::new(SECOND, START);
+        watch.paused(START + SECOND * 5, SECOND * 5);
+        assert_eq!(given_up(&mut watch, START + SECOND * 5), START + SECOND * 6);
     }
 
     #[test]
     fn a_standstill_of_our_own_is_not_the_peers_fault() {
-        let start = Duration::from_secs(1000);
-        let mut watch = Watch::new(SECOND, start);
-        assert!(!watch.is_over(start));
-        assert!(watch.is_over(start + SECOND + LATE));
-        assert!(!watch.is_over(start + SECOND * 60), "nobody looked for a minute");
-        assert!(!watch.is_over(start + SECOND * 60 + GRACE / 2));
-        assert!(watch.is_over(start + SECOND * 60 + GRACE));
-        let deadline = Duration::from_secs(1000);
-        assert_eq!(excuse(deadline, deadline), None);
-        assert_eq!(excuse(deadline, deadline + LATE), None);
-        assert_eq!(excuse(deadline + SECOND, deadline), None);
-        assert_eq!(excuse(deadline, deadline + SECOND * 3), Some(deadline + SECOND * 3 + GRACE));
+        let mut watch = Watch::new(SECOND * 10, START);
+        assert!(!watch.is_over(START + LATE));
+        // Whether it was longer than the limit, a little longer, or shorter.
+        for still in [60, 11, 10, 9, 1] {
+            let mut watch = watch;
+            let awake = START + LATE + SECOND * still;
+            assert!(!watch.is_over(awake), "nobody looked for {still} s");
+            assert_eq!(given_up(&mut watch, awake), START + SECOND * (10 + still), "{still}");
+        }
+        let mut pulse = Pulse::new(START);
+        assert_eq!(pulse.missed(START + LATE), Duration::ZERO);
+        assert_eq!(pulse.missed(START + LATE), Duration::ZERO);
+        assert_eq!(pulse.missed(START + LATE + SECOND), SECOND);
     }
 }

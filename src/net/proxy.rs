@@ -1,8 +1,9 @@
 //! Proxies: which one serves a URL, with curl's rules, and the way through an HTTP one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -264,11 +265,7 @@ enum Hosts {
     All,
     /// This name and everything below it; lower case, no dots at its ends.
     Name(String),
-    /// The addresses that share the first `bits` with this one.
-    Block {
-        base: IpAddr,
-        bits: u32,
-    },
+    Block(IpNet),
 }
 
 impl Exception {
@@ -309,8 +306,8 @@ impl Exception {
                     host.strip_suffix(name.as_str())
                         .is_some_and(|front| front.is_empty() || front.ends_with('.'))
                 }
-                (Hosts::Block { base, bits }, Host::Ipv4(ip)) => within(*base, *bits, (*ip).into()),
-                (Hosts::Block { base, bits }, Host::Ipv6(ip)) => within(*base, *bits, (*ip).into()),
+                (Hosts::Block(block), Host::Ipv4(ip)) => block.contains(&IpAddr::from(*ip)),
+                (Hosts::Block(block), Host::Ipv6(ip)) => block.contains(&IpAddr::from(*ip)),
                 _ => false,
             }
     }
@@ -319,29 +316,12 @@ impl Exception {
 impl Hosts {
     /// An address, with or without brackets, or a block of them.
     fn block(text: &str) -> Option<Self> {
-        let (base, bits) = match text.split_once('/') {
-            Some((base, bits)) => (base, Some(bits.parse::<u32>().ok()?)),
-            None => (text, None),
+        let bare = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+            Some((base, bits)) if bits.is_empty() || bits.starts_with('/') => [base, bits].concat(),
+            _ => text.to_owned(),
         };
-        let bare = base.strip_prefix('[').and_then(|b| b.strip_suffix(']')).unwrap_or(base);
-        let base: IpAddr = bare.parse().ok()?;
-        let most = if base.is_ipv4() { Ipv4Addr::BITS } else { Ipv6Addr::BITS };
-        let bits = bits.unwrap_or(most);
-        (bits <= most).then_some(Self::Block { base, bits })
-    }
-}
-
-fn within(base: IpAddr, bits: u32, ip: IpAddr) -> bool {
-    match (base, ip) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let mask = u32::MAX.checked_shl(Ipv4Addr::BITS - bits).unwrap_or(0);
-            (a.to_bits() ^ b.to_bits()) & mask == 0
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let mask = u128::MAX.checked_shl(Ipv6Addr::BITS - bits).unwrap_or(0);
-            (a.to_bits() ^ b.to_bits()) & mask == 0
-        }
-        _ => false,
+        let block = bare.parse().or_else(|_| bare.parse::<IpAddr>().map(IpNet::from));
+        block.ok().map(Self::Block)
     }
 }
 

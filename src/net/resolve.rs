@@ -134,8 +134,7 @@ impl Resolver {
 /// Takes an IPv6 zone (RFC 6874, `%25eth0`, or a bare `%eth0`) out of a URL's host, because a
 /// [`url::Url`] cannot hold one. Returns the URL without it, and the zone, which belongs into
 /// [`Network::zone`].
-#[must_use]
-pub fn split_zone(url: &str) -> (String, Option<String>) {
+pub(crate) fn split_zone(url: &str) -> (String, Option<String>) {
     let untouched = || (url.to_owned(), None);
     let Some((scheme, rest)) = url.split_once("://") else { return untouched() };
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());

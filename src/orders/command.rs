@@ -8,11 +8,12 @@ use super::{Expect, Failure, Finished};
 use crate::{
     http::{field::Validators, request::Request, response::Head},
     journal::Held,
+    range::RangeSet,
 };
 
 /// A connection's number; never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Conn(pub u32);
+pub struct Conn(pub u64);
 
 /// The number of one request for one span; never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +101,13 @@ pub enum Command {
     Publish {
         /// The complete length.
         total: u64,
+    },
+    /// The digest did not match, and these bytes are fetched again from a better place: they are
+    /// not there after all, and the part file takes bytes once more. The answer to a
+    /// [`StoreEvent::Published`] that failed; answered by [`StoreEvent::Prepared`].
+    Refetch {
+        /// Which bytes.
+        lost: RangeSet,
     },
     /// The finished file that an earlier run published is what there is: leave it as it is, and
     /// take away what was made for a download. Answered by [`StoreEvent::Published`].

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{ChangedHow, Failure, RangeFault};
 use crate::http::{
     escape,
-    field::{ContentRange, Validators},
+    field::{ContentRange, HttpDate, RetryAfter, Validators},
     response::Head,
 };
 
@@ -98,7 +98,7 @@ pub(crate) fn part(head: &Head) -> Result<(Range<u64>, u64), Failure> {
 /// nothing.
 pub(crate) fn same_version(pin: &Validators, head: &Head) -> bool {
     let validators = head.validators();
-    let by_date = pin.etag.is_none() && pin.strong().is_some();
+    let by_date = pin.strong_etag().is_none() && pin.last_modified.is_some();
     pin.same_version(&validators) && (!by_date || validators.last_modified.is_some())
 }
 
@@ -107,32 +107,42 @@ pub(crate) fn status(head: &Head) -> Failure {
     Failure::Status {
         status: head.status,
         reason: escape(&head.reason, REASON_MAX),
-        retry_after: head.retry_after_seconds().or_else(|| rate_limit(head)),
+        retry_after: retry_after(head),
     }
+}
+
+/// What an answer asks to wait before anything else is asked: `Retry-After`, else a rate limit.
+pub(crate) fn retry_after(head: &Head) -> Option<RetryAfter> {
+    head.retry_after().or_else(|| rate_limit(head))
 }
 
 /// Seconds until a rate limit is lifted, where an answer says that it is one: `RateLimit-Reset` and
 /// its unregistered kin (a value as large as a Unix time is taken relative to `Date`), or the `t`
 /// of a structured `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
-fn rate_limit(head: &Head) -> Option<u64> {
+fn rate_limit(head: &Head) -> Option<RetryAfter> {
     if !matches!(head.status, 429 | 503) {
         return None;
     }
-    let number = |value: &[u8]| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok();
+    let seconds = |value: &[u8]| match RetryAfter::parse(value.trim_ascii())? {
+        RetryAfter::Seconds(seconds) => Some(seconds),
+        RetryAfter::Date(_) => None,
+    };
     if let Some(reset) = ["ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset"]
         .iter()
-        .find_map(|name| number(head.one(name)?))
+        .find_map(|name| seconds(head.one(name)?))
     {
         if reset < UNIX_TIMES {
-            return Some(reset);
+            return Some(RetryAfter::Seconds(reset));
         }
-        let date = u64::try_from(head.validators().date?.0).ok()?;
-        return Some(reset.saturating_sub(date));
+        let moment = RetryAfter::Date(HttpDate(i64::try_from(reset).ok()?));
+        let relative = |date| RetryAfter::Seconds(moment.from(date).as_secs());
+        return Some(head.validators().date.map_or(moment, relative));
     }
     let limit = head.one("ratelimit")?;
     limit
         .split(|byte| *byte == b';')
-        .find_map(|item| number(item.trim_ascii().strip_prefix(b"t=")?))
+        .find_map(|item| seconds(item.trim_ascii().strip_prefix(b"t=")?))
+        .map(RetryAfter::Seconds)
 }
 
 /// From here on a number of seconds is a moment: 2001.

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range, time::Duration};
 
-use crate::http;
+use crate::http::{self, field::RetryAfter};
 
 /// What a time limit ran out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,17 @@ pub enum RangeFault {
     Coded,
     /// A whole answer (200) to a range, its validator unchanged: the range was ignored.
     Ignored,
+}
+
+/// What limits the wait that a server asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// The longest wait that is granted (`--retry-after-max`).
+    Wait,
+    /// The time for retries (`--retry-max-time`).
+    Retries,
+    /// The whole transfer (`--max-time`).
+    Transfer,
 }
 
 /// How a resource changed under the download.
@@ -165,8 +176,17 @@ pub enum Failure {
         status: u16,
         /// The reason phrase, escaped.
         reason: String,
-        /// `Retry-After` in seconds.
-        retry_after: Option<u64>,
+        /// `Retry-After`.
+        retry_after: Option<RetryAfter>,
+    },
+    /// The server wants more time than there is.
+    Patience {
+        /// The code of its answer.
+        status: u16,
+        /// How long it asks to wait.
+        asked: Duration,
+        /// What is too short for it.
+        limit: Patience,
     },
     /// A 206, or a 200 in its place, that cannot be believed.
     Range(RangeFault),
@@ -228,8 +248,8 @@ pub enum Verdict {
     RetryFew,
     /// As `Retry`, and the server wants fewer connections or more time.
     RetryLater {
-        /// Seconds that the server asked for.
-        after: Option<u64>,
+        /// The wait that the server asked for.
+        after: Option<RetryAfter>,
     },
     /// The resource is another one now: start over if that is allowed.
     Restart,
@@ -260,6 +280,7 @@ impl Failure {
             Self::Range(_) => Verdict::RetryFew,
             Self::Changed(_) => Verdict::Restart,
             Self::Tls { .. }
+            | Self::Patience { .. }
             | Self::Unpinned
             | Self::TooLarge { .. }
             | Self::Store { .. }
@@ -275,7 +296,10 @@ impl Failure {
     #[must_use]
     pub fn is_remote(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::Proxy { .. } | Self::Status { .. } => true,
+            Self::Resolve { .. }
+            | Self::Proxy { .. }
+            | Self::Status { .. }
+            | Self::Patience { .. } => true,
             Self::Tls { fault, .. } => *fault != TlsFault::Setup,
             Self::Http(error) => error.fault() == http::Fault::Peer,
             _ => false,
@@ -284,7 +308,7 @@ impl Failure {
 }
 
 /// 408, 429 and 5xx may pass; 501 and 505 say that they will not.
-fn of_status(status: u16, retry_after: Option<u64>) -> Verdict {
+fn of_status(status: u16, retry_after: Option<RetryAfter>) -> Verdict {
     match status {
         429 | 503 => Verdict::RetryLater { after: retry_after },
         501 | 505 => Verdict::Fatal,
@@ -299,6 +323,16 @@ fn of_http(error: &http::Error) -> Verdict {
     match error {
         http::Error::Truncated => Verdict::Retry,
         _ => Verdict::Fatal,
+    }
+}
+
+impl Patience {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Wait => "longer than is waited for",
+            Self::Retries => "later than a retry may start",
+            Self::Transfer => "later than all must be over",
+        }
     }
 }
 
@@ -399,9 +433,14 @@ impl fmt::Display for Failure {
                     write!(f, " {reason}")?;
                 }
                 match retry_after {
-                    Some(after) => write!(f, " (retry after {after} s)"),
+                    Some(RetryAfter::Seconds(after)) => write!(f, " (retry after {after} s)"),
+                    Some(RetryAfter::Date(_)) => write!(f, " (retry later)"),
                     None => Ok(()),
                 }
+            }
+            Self::Patience { status, asked, limit } => {
+                let (asked, limit) = (asked.as_secs(), limit.words());
+                write!(f, "the server answered {status} and asks to retry after {asked} s, {limit}")
             }
             Self::Range(fault) => write!(f, "{fault}"),
             Self::Changed(how) => write!(f, "the resource changed during the download: {how}"),

@@ -12,6 +12,8 @@ pub use command::{
     Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, OPEN_END, StoreEvent,
 };
 pub use expect::Expect;
-pub use failure::{ChangedHow, Failure, NameFault, Phase, RangeFault, StoreOp, TlsFault, Verdict};
+pub use failure::{
+    ChangedHow, Failure, NameFault, Patience, Phase, RangeFault, StoreOp, TlsFault, Verdict,
+};
 pub use policy::{Connections, Finished, Pin, Policy};
-pub use view::{Activity, Route, Trouble, View};
+pub use view::{Account, Activity, Route, Trouble, View};

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::http::request::Field;
+use crate::http::{field::HttpDate, request::Field};
 
 /// How many connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connections {
-    /// One per 16 MiB, at least 1, at most this many.
+    /// As many as make the whole faster, at most this many.
     Auto {
         /// The most.
         max: usize,
@@ -50,8 +50,10 @@ pub struct Policy {
     pub retries: u32,
     /// The delay before the first retry; it doubles, with jitter, up to `retry_delay_max`.
     pub retry_delay: Duration,
-    /// The longest delay, and the longest `Retry-After` that is obeyed.
+    /// The longest delay.
     pub retry_delay_max: Duration,
+    /// The longest `Retry-After` that is waited for.
+    pub retry_after_max: Duration,
     /// No retry starts later than this after the start.
     pub retry_max_time: Option<Duration>,
     /// Retry every status and failure that is not our own (`--retry-all-errors`).
@@ -73,6 +75,10 @@ pub struct Policy {
     pub private_fields: Vec<Field>,
     /// Other URLs of the same object.
     pub mirrors: Vec<Url>,
+    /// Fields that go to the mirror of the same number only: the credentials in its URL.
+    pub mirror_fields: Vec<Vec<Field>>,
+    /// What our own clock says at time zero, for a `Retry-After` in an answer without a `Date`.
+    pub clock: Option<HttpDate>,
     /// Seeds the jitter of delays.
     pub seed: u64,
     /// A failed transfer keeps its part when a strong validator or a digest can guard a resume.
@@ -88,14 +94,14 @@ pub struct Policy {
 pub struct Finished {
     /// Its length in bytes.
     pub size: u64,
-    /// The strong validator: an entity tag with its quotes, or a Last-Modified.
+    /// The strong validator, as [`Validators::pin`](crate::http::field::Validators::pin) has it.
     pub validator: String,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            connections: Connections::Auto { max: 8 },
+            connections: Connections::Auto { max: 16 },
             part_size: None,
             first_part: 1 << 20,
             min_split: 1 << 20,
@@ -104,6 +110,7 @@ impl Default for Policy {
             retries: 5,
             retry_delay: Duration::from_millis(500),
             retry_delay_max: Duration::from_secs(60),
+            retry_after_max: Duration::from_secs(300),
             retry_max_time: None,
             retry_all: false,
             restart_on_change: false,
@@ -114,6 +121,8 @@ impl Default for Policy {
             fields: Vec::new(),
             private_fields: Vec::new(),
             mirrors: Vec::new(),
+            mirror_fields: Vec::new(),
+            clock: None,
             seed: 0,
             keep_part: true,
             finished: None,

@@ -30,6 +30,8 @@ pub enum Activity {
     },
     /// All bytes are there; the store makes the name of them.
     Publishing,
+    /// It has failed, or starts over: what runs still is awaited.
+    Ending,
     /// It is over.
     Done,
 }
@@ -47,11 +49,14 @@ pub enum Route {
     UpToDate,
 }
 
-/// A snapshot of a transfer: cheap, for progress and for the report.
+/// A snapshot of a transfer, for progress: nothing in it is copied from what answers said.
 #[derive(Clone, Debug)]
 pub struct View {
     /// What it is doing.
     pub activity: Activity,
+    /// An answer told what there is, the part file is ready for it, and bytes are fetched or made
+    /// the file.
+    pub discovered: bool,
     /// The complete length in bytes, if known.
     pub total: Option<u64>,
     /// Bytes in place, resumed ones included.
@@ -70,8 +75,11 @@ pub struct View {
     pub retries: u64,
     /// How the bytes come.
     pub route: Route,
-    /// Why it is one stream where ranges were wanted.
-    pub fallback: Option<&'static str>,
+}
+
+/// What answers said of the object.
+#[derive(Clone, Debug)]
+pub struct Account {
     /// The URL after redirects.
     pub final_url: Url,
     /// The version that is downloaded.
@@ -82,6 +90,8 @@ pub struct View {
     pub disposition: Option<Vec<u8>>,
     /// The coding of the content, if it has one: the bytes are saved as they come.
     pub content_encoding: Option<String>,
+    /// Why it is one stream where ranges were wanted.
+    pub fallback: Option<&'static str>,
     /// The end of the object is known by a length or a last chunk, not by a close.
     pub verified_length: bool,
 }

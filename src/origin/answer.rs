@@ -5,10 +5,10 @@ use std::{fmt::Write, ops::Range};
 
 use super::{
     condition::{self, Verdict, Version},
-    date::imf_fixdate,
     range_spec::RangeSpec,
     request::{Method, Refusal, Request},
 };
+use crate::http::field::HttpDate;
 
 /// What is known about an object before its bytes are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Answer {
             Some(request) if request.http10 => Some("keep-alive"),
             _ => None,
         };
-        let date = imf_fixdate(now);
+        let date = HttpDate(now).to_string();
         let common = [("Date", date.as_str()), ("Server", SERVER)];
         let connection = connection.map(|value| ("Connection", value));
         let own = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
@@ -154,7 +154,7 @@ impl Answer {
         }
         if let Some(modified) = version.modified {
             // RFC 9110 section 8.8.2.1: no date of modification later than the response's own.
-            self = self.with("Last-Modified", imf_fixdate(modified.min(now)));
+            self = self.with("Last-Modified", HttpDate(modified.min(now)).to_string());
         }
         self
     }

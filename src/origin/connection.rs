@@ -9,10 +9,10 @@ use std::{
 };
 
 use super::{
-    Access, Served, Shared,
     answer::{Answer, Body, Metadata},
     directory::Found,
     request::{Parsed, Refusal, Request, parse},
+    shared::{Access, Served, Shared},
     stream::Stream,
     synthetic::Synthetic,
 };

@@ -1,7 +1,6 @@
 //! Objects made up from a seed: any length, any position, the same bytes every time.
 
 use std::{
-    fmt::Write as _,
     fs::File,
     io::{self, Read, Write as _},
     ops::Range,
@@ -83,11 +82,7 @@ impl Synthetic {
             Ok(())
         });
         let Ok(()) = hashed;
-        hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a `String` cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex::encode(hash.finalize())
     }
 
     /// Holds what `reader` yields against this object, byte by byte. `None` if it is the same;
@@ -218,7 +213,7 @@ mod tests {
         let object = Synthetic::new(BLOCK as u64 + 3, 1);
         let mut bytes = vec![0; BLOCK + 3];
         object.fill(0, &mut bytes);
-        let wanted: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let wanted = hex::encode(Sha256::digest(&bytes));
         assert_eq!(object.sha256(), wanted);
         let stored = object.in_memory().expect("a small object");
         let file = stored.stored().expect("a memfd");

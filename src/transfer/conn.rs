@@ -1,18 +1,36 @@
-//! A connection as the transfer knows it, and the request that runs on it.
+//! A connection as the transfer knows it, the request that runs on it, and all of them together.
 
-use std::{net::IpAddr, ops::Range, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    ops::{Deref, DerefMut, Range},
+    time::Duration,
+};
 
 use super::{pace::Pace, work::Blame};
 use crate::http::redirect::Origin;
-use crate::orders::Attempt;
+use crate::orders::{Attempt, Conn};
+
+/// The connections, and their numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links {
+    all: BTreeMap<Conn, Link>,
+    /// The first numbers are a transfer's own, whatever other transfers there are.
+    first: u64,
+    next_conn: u64,
+    next_attempt: u64,
+    /// The rate of the connection in the middle, until another rate is measured.
+    typical: Option<u64>,
+    measured: bool,
+}
 
 /// One connection.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     /// Where it leads.
     pub(super) origin: Option<Origin>,
-    /// Which mirror it leads to; `None` is the first place.
-    pub(super) mirror: Option<usize>,
+    /// Which place it leads to.
+    pub(super) place: usize,
     /// What it is doing.
     pub(super) state: State,
     /// The address at the other end.
@@ -53,8 +71,8 @@ pub(super) struct Job {
     pub(super) at: u64,
     /// The span was taken from the free bytes, and what is not written goes back there.
     pub(super) leased: bool,
-    /// Which mirror it was sent to.
-    pub(super) mirror: Option<usize>,
+    /// Which place it was sent to.
+    pub(super) place: usize,
     /// What failed at the start of the span before.
     pub(super) blame: Blame,
     /// When it was sent.
@@ -72,7 +90,7 @@ pub(super) struct Job {
 pub(super) enum Role {
     /// The question: its head is awaited.
     Ask,
-    /// A mirror is asked whether it has the object: its head is awaited.
+    /// Another place is asked whether it has the object: its head is awaited.
     Scout,
     /// Its head is believed; it waits for the part file.
     Wait,
@@ -95,12 +113,137 @@ pub(super) enum Shrink {
     Refused,
 }
 
+impl Deref for Links {
+    type Target = BTreeMap<Conn, Link>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.all
+    }
+}
+
+impl DerefMut for Links {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.all
+    }
+}
+
+impl Links {
+    /// Takes in a connection that is being opened.
+    pub(super) fn add(&mut self, link: Link) -> Conn {
+        let conn = Conn(self.next_conn);
+        self.next_conn += 1;
+        self.all.insert(conn, link);
+        conn
+    }
+
+    /// Whether no connection was ever opened.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.next_conn == self.first
+    }
+
+    /// Numbers begin here.
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.first = first;
+        self.next_conn = first;
+        self.next_attempt = first;
+    }
+
+    /// The number of the next request.
+    pub(super) fn next_attempt(&self) -> u64 {
+        self.next_attempt
+    }
+
+    /// A request is sent.
+    pub(super) fn sent(&mut self, attempt: Attempt) {
+        self.next_attempt = self.next_attempt.max(attempt.0 + 1);
+    }
+
+    /// The connections that a test holds for.
+    pub(super) fn which(&self, test: impl Fn(&Link) -> bool) -> Vec<Conn> {
+        self.all.iter().filter(|(_, link)| test(link)).map(|(conn, _)| *conn).collect()
+    }
+
+    pub(super) fn count(&self, test: impl Fn(&Link) -> bool) -> usize {
+        self.all.values().filter(|link| test(link)).count()
+    }
+
+    /// Open ones.
+    pub(super) fn open(&self) -> usize {
+        self.count(|link| link.is_idle() || link.is_busy())
+    }
+
+    /// Those that are not on their way out.
+    pub(super) fn alive(&self) -> usize {
+        self.count(|link| !link.is_closing())
+    }
+
+    /// Those of a place that are not on their way out.
+    pub(super) fn at(&self, place: usize) -> usize {
+        self.count(|link| link.place == place && !link.is_closing())
+    }
+
+    pub(super) fn busy(&self) -> usize {
+        self.count(Link::is_busy)
+    }
+
+    /// Nothing runs, nor is the end of anything awaited.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.all.values().any(|link| link.is_busy() || link.is_closing())
+    }
+
+    /// Those at work for a place that have brought an answer.
+    pub(super) fn proven(&self, place: usize) -> usize {
+        self.count(|link| link.place == place && link.proven && link.is_busy())
+    }
+
+    /// Whether a request in `role` is under way.
+    pub(super) fn has_role(&self, role: Role) -> bool {
+        self.all.values().filter_map(Link::job).any(|job| job.role == role)
+    }
+
+    /// The requests that bring bytes of ranges.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (Conn, &Link, &Job)> {
+        let jobs = self.all.iter().filter_map(|(conn, link)| Some((*conn, link, link.job()?)));
+        jobs.filter(|(_, _, job)| job.is_part())
+    }
+
+    pub(super) fn attempt_mut(&mut self, conn: Conn, attempt: Attempt) -> Option<&mut Job> {
+        self.all.get_mut(&conn)?.attempt_mut(attempt)
+    }
+
+    /// The rate of some connection was measured anew.
+    pub(super) fn measured(&mut self) {
+        self.measured = true;
+    }
+
+    /// Looks for the rate in the middle again, if any changed. It outlives the connections.
+    pub(super) fn refresh(&mut self) {
+        if std::mem::take(&mut self.measured) {
+            let mut rates: Vec<u64> = self.all.values().filter_map(|l| l.pace.rate()).collect();
+            if rates.len() >= 3 {
+                self.typical = middle(&mut rates);
+            }
+        }
+    }
+
+    /// The rate of the connection in the middle, if at least three were measured.
+    pub(super) fn typical(&self) -> Option<u64> {
+        self.typical
+    }
+}
+
+/// The one in the middle.
+pub(super) fn middle(rates: &mut [u64]) -> Option<u64> {
+    let at = rates.len() / 2;
+    (at < rates.len()).then(|| *rates.select_nth_unstable(at).1)
+}
+
 impl Link {
     /// A connection that is being opened.
-    pub(super) fn opening(origin: Option<Origin>, now: Duration) -> Self {
+    pub(super) fn opening(origin: Option<Origin>, place: usize, now: Duration) -> Self {
         Self {
             origin,
-            mirror: None,
+            place,
             state: State::Opening,
             peer: None,
             proven: false,
@@ -148,6 +291,11 @@ impl Job {
     /// Bytes that it still owes.
     pub(super) fn owes(&self) -> u64 {
         self.span.end.saturating_sub(self.at)
+    }
+
+    /// Whether no byte of its body is wanted yet.
+    pub(super) fn is_awaiting(&self) -> bool {
+        matches!(self.role, Role::Ask | Role::Scout | Role::Wait)
     }
 
     /// Whether it brings bytes of a range.

@@ -9,12 +9,44 @@ pub(super) struct Crowd {
     due: Option<Duration>,
     wait: Duration,
     lowered: Duration,
+    /// It was lowered out of courtesy alone: no connection was turned away.
+    polite: bool,
+    /// The most that were served at once.
+    served: usize,
 }
 
 impl Crowd {
     /// The most connections that it takes.
     pub(super) fn limit(&self) -> usize {
         self.ceiling.unwrap_or(usize::MAX)
+    }
+
+    /// The most connections that may be there when a part was refused and its wait is over.
+    pub(super) fn limit_for_refused(&self) -> usize {
+        if self.polite { usize::MAX } else { self.limit() }
+    }
+
+    /// So many are served at once.
+    pub(super) fn serves(&mut self, connections: usize) {
+        self.served = self.served.max(connections);
+    }
+
+    /// Whether a connection beside so many others is more than were ever served at once.
+    pub(super) fn is_beyond(&self, others: usize) -> bool {
+        others > 0 && others >= self.served
+    }
+
+    /// A connection was turned away a short while ago: those that there are now are not too many.
+    pub(super) fn is_known(&self, now: Duration) -> bool {
+        self.ceiling.is_some() && now.saturating_sub(self.lowered) < FIRST
+    }
+
+    /// It wants more time, and should get fewer connections: half of `busy`.
+    pub(super) fn spare(&mut self, now: Duration, busy: usize) -> bool {
+        let polite = self.ceiling.is_none() || self.polite;
+        let news = self.lower(now, busy.div_ceil(2), None);
+        self.polite = polite;
+        news
     }
 
     /// It does not take more than `to`. One more is tried after a while, or when it says (`after`);
@@ -25,6 +57,7 @@ impl Crowd {
         let wait = self.wait.max(after.unwrap_or_default());
         self.due = Some(now.saturating_add(wait));
         self.lowered = now;
+        self.polite = false;
         let news = to < self.limit();
         self.ceiling = Some(to.min(self.limit()));
         news
@@ -66,6 +99,29 @@ const LONGEST: Duration = Duration::from_secs(120);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_served_at_once_is_not_too_much() {
+        let mut crowd = Crowd::default();
+        assert!(!crowd.is_beyond(0), "the only one is never one too many");
+        crowd.serves(1);
+        assert!(crowd.is_beyond(1));
+        crowd.serves(3);
+        crowd.serves(2);
+        assert!(!crowd.is_beyond(2));
+        assert!(crowd.is_beyond(3));
+    }
+
+    #[test]
+    fn courtesy_does_not_keep_a_refused_part_waiting() {
+        let mut crowd = Crowd::default();
+        assert!(crowd.spare(Duration::ZERO, 8));
+        assert_eq!((crowd.limit(), crowd.limit_for_refused()), (4, usize::MAX));
+        assert!(crowd.lower(Duration::ZERO, 3, None));
+        assert_eq!(crowd.limit_for_refused(), 3, "one was turned away");
+        assert!(crowd.spare(Duration::ZERO, 3));
+        assert_eq!(crowd.limit_for_refused(), 2);
+    }
 
     #[test]
     fn it_falls_at_once_and_rises_one_by_one() {

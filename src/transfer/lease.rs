@@ -1,83 +1,147 @@
 //! Hands out what is missing: in file order, to whichever connection is free.
 
-use std::{ops::Range, time::Duration};
+use std::ops::Range;
 
 use super::{
     Stage, Store, Transfer,
     conn::{Job, Link, Role, Shrink, State},
+    edition,
+    pace::Pace,
     plan::{self, Piece},
     probe::{Question, Version},
+    ramp::{Cost, Outlook, Ramp},
+    tail,
     work::Blame,
 };
 use crate::http::{field::Validators, request::Ask};
-use crate::orders::{Accept, Attempt, Command, Conn, Expect, Pin};
+use crate::orders::{Accept, Command, Conn, Connections, Expect, Pin};
 
 impl Transfer {
     /// Gives every free connection something to do, opens those that are missing, and publishes
     /// when there is nothing left to do.
     pub(super) fn lease(&mut self) {
-        let Some(object) = &self.object else { return };
+        let Some(object) = &self.edition.object else { return };
         let ranged = object.ranged;
-        let busy = self.links.values().any(|link| link.is_busy() || link.is_closing());
-        if self.work.is_complete() {
-            if !busy {
+        if self.edition.work.is_complete() {
+            if self.links.is_quiet() {
                 self.publish();
             }
             return;
         }
-        if !ranged {
-            if !busy {
+        let lead = self.places.lead;
+        if !ranged || self.edition.spot(lead).is_none() {
+            if self.links.is_quiet() {
                 self.stream_again();
             }
             return;
         }
-        self.close_useless();
-        if self.hold.is_some() {
-            return;
+        let useless = |transfer: &Self, link: &Link| link.is_idle() && !transfer.is_useful(link);
+        let of = self.links.iter().filter(|(_, link)| useless(self, link));
+        for conn in of.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            self.close(conn);
         }
-        if self.is_expired() && self.work.has_due(self.now) {
+        if self.is_expired(lead) && self.edition.work.has_due(self.now) {
             self.resolve_again(None);
             return self.ask();
         }
-        self.replace_laggards();
+        self.links.refresh();
+        self.feed_idle();
+        self.open_more();
+        if self.is_stuck() {
+            self.forgive();
+        }
+        if self.pulse.is_none() && self.links.parts().next().is_some() {
+            self.pulse = Some(self.now.saturating_add(tail::BEAT));
+        }
+    }
+
+    /// Something may be asked for, nothing is, and nothing is waited for: each place is passed over
+    /// for the sake of another one.
+    fn is_stuck(&self) -> bool {
+        let coming = self.links.count(|link| matches!(link.state, State::Opening));
+        let waits = |place: usize| self.waits(place).is_some();
+        coming == 0
+            && self.allowance > 0
+            && self.links.is_quiet()
+            && self.edition.work.has_due(self.now)
+            && !self.places.live().any(|(place, _)| waits(place))
+    }
+
+    /// What places failed at is asked of them again. Whoever goes on failing is dropped in the end,
+    /// or the failure is the transfer's.
+    fn forgive(&mut self) {
+        self.edition.work.readmit();
+        for place in self.places.all_mut() {
+            place.most = usize::MAX;
+        }
         self.feed_idle();
         self.open_more();
     }
 
-    /// The most connections that may be at work.
-    pub(super) fn limit(&self) -> usize {
-        self.planned.min(self.ramp.limit()).min(self.allowance).min(self.crowd.limit())
-    }
-
-    /// Closes idle connections that lead where nothing is asked any more.
-    fn close_useless(&mut self) {
-        let links = self.links.iter();
-        let useless = links.filter(|(_, link)| link.is_idle() && !self.is_useful(link));
-        for conn in useless.map(|(conn, _)| *conn).collect::<Vec<_>>() {
-            self.close(conn);
+    /// The part file is ready: from now on bytes come.
+    pub(super) fn start_ramp(&mut self) {
+        if matches!(self.policy.connections, Connections::Auto { .. })
+            && self.edition.ramp.is_none()
+        {
+            self.edition.ramp = Ramp::new(self.now, self.outlook());
         }
     }
 
+    /// Takes a step of the ramp if it is time.
+    pub(super) fn ramp_up(&mut self) {
+        let outlook = self.outlook();
+        self.edition.ramp.handle_timeout(self.now, outlook);
+    }
+
+    fn outlook(&self) -> Outlook {
+        let setup = self.links.values().map(|link| link.took).max().unwrap_or_default();
+        let round_trip = self.links.values().filter_map(|link| link.pace.round_trip()).max();
+        // Until a first byte was timed, a connection's making tells as much.
+        let cost = Cost { setup, round_trip: round_trip.unwrap_or(setup) };
+        let (done, left) = (self.edition.work.done_bytes(), self.edition.work.left());
+        Outlook { done, left, most: self.edition.planned, cost }
+    }
+
+    /// The most connections that may be at work.
+    pub(super) fn limit(&self) -> usize {
+        self.wanted().min(self.places.limit())
+    }
+
+    /// The same, whatever the servers take.
+    fn wanted(&self) -> usize {
+        self.edition.planned.min(self.edition.ramp.limit()).min(self.allowance)
+    }
+
     fn feed_idle(&mut self) {
-        let idle = self.links.iter().filter(|(_, link)| link.is_idle());
-        let idle: Vec<Conn> = idle.map(|(conn, _)| *conn).collect();
-        let mut splits = self.parts().filter(|(_, job)| job.shrink == Shrink::Pending).count();
-        for conn in idle {
-            let busy = self.links.values().filter(|link| link.is_busy()).count();
-            if busy >= self.limit() {
+        let mut splits =
+            self.links.parts().filter(|(.., job)| job.shrink == Shrink::Pending).count();
+        let waiting = self.edition.work.waiting(self.now);
+        let mut busy = self.links.busy();
+        for conn in self.links.which(Link::is_idle) {
+            let Some(place) = self.links.get(&conn).map(|link| link.place) else { continue };
+            let refused = self.edition.work.has_refused(self.now);
+            let most = if refused { self.wanted() } else { self.limit() };
+            if busy >= most {
                 self.close(conn);
                 continue;
             }
-            let mirror = self.links.get(&conn).and_then(|link| link.mirror);
-            if self.place(mirror).is_none() {
-                if let Some(index) = mirror {
-                    self.scout(conn, index);
-                }
+            // It is kept for a part that was refused and is not due yet: that will not have to wait
+            // for a connection besides.
+            if !refused && busy >= most.saturating_sub(waiting).max(1) {
+                continue;
+            }
+            if self.waits(place).is_some() {
+                continue;
+            }
+            if self.edition.spot(place).is_none() {
+                self.scout(conn, place);
+                busy = self.links.busy();
                 continue;
             }
             let piece = self.piece_for(conn);
-            if let Some((span, blame)) = self.work.lease(self.now, piece) {
-                self.request_part(conn, span, blame);
+            if let Some((span, blame)) = self.lease_at(piece, place) {
+                self.request_part(conn, place, span, blame);
+                busy += 1;
             } else if splits > 0 {
                 splits -= 1;
             } else {
@@ -86,62 +150,83 @@ impl Transfer {
         }
     }
 
-    pub(super) fn parts(&self) -> impl Iterator<Item = (Conn, &Job)> {
-        let jobs = self.links.iter().filter_map(|(conn, link)| Some((*conn, link.job()?)));
-        jobs.filter(|(_, job)| job.is_part())
+    /// The next free span for a place. What it refused goes to another place, unless nothing runs
+    /// anywhere: then it would go nowhere.
+    pub(super) fn lease_at(&mut self, piece: Piece, place: usize) -> Option<(Range<u64>, Blame)> {
+        let alone = self.links.busy() == 0;
+        let work = &mut self.edition.work;
+        let lease = work.lease(self.now, piece, place);
+        if lease.is_none() && alone { work.lease(self.now, piece, ANYWHERE) } else { lease }
     }
 
     /// How much the next lease on a connection takes.
     pub(super) fn piece_for(&self, conn: Conn) -> Piece {
-        let left = self.work.left();
+        let left = self.edition.work.left();
         match self.links.get(&conn) {
             Some(link) => plan::piece(&self.policy, &link.pace, left, self.limit()),
             None => Piece::All,
         }
     }
 
-    pub(super) fn request_part(&mut self, conn: Conn, span: Range<u64>, blame: Blame) {
-        let mirror = self.links.get(&conn).and_then(|link| link.mirror);
-        let (Some(object), Some(total)) = (self.place(mirror), self.work.total()) else { return };
+    fn request_part(&mut self, conn: Conn, place: usize, span: Range<u64>, blame: Blame) {
+        let (Some(spot), Some(find), Some(total)) =
+            (self.edition.spot(place), self.edition.find(place), self.edition.work.total())
+        else {
+            return;
+        };
         let validators = match self.policy.pin {
             Pin::None => Validators::default(),
-            Pin::Auto | Pin::Require => object.validators.clone(),
+            Pin::Auto | Pin::Require => spot.validators.clone(),
         };
-        let mut request = self.request_to(object.url.clone(), object.trusted);
+        let mut request = self.request_to(place, &find.chain);
         request.ask = Ask::Part(span.clone());
-        request.if_range = validators.strong().map(str::to_owned);
+        request.if_range = validators.if_range().map(str::to_owned);
         let expect = Expect { range: span.clone(), total, validators };
         if let Some(link) = self.links.get_mut(&conn) {
             link.pace.leased(span.end - span.start);
         }
-        let job = Job { role: Role::Part, leased: true, blame, mirror, ..self.job(span) };
-        self.facts.fetched = true;
+        let job = Job { role: Role::Part, leased: true, blame, ..self.job(span, place) };
+        self.edition.told.fetched = true;
         self.send(conn, job, request, Accept::Part(expect));
     }
 
     /// Opens connections for what is free, and for spans that are worth a split.
     fn open_more(&mut self) {
-        let alive = self.links.values().filter(|link| !link.is_closing()).count();
-        let opening = |link: &&Link| matches!(link.state, State::Opening);
-        let coming = self.links.values().filter(opening).count();
+        let alive = self.links.alive();
+        let coming = self.links.count(|link| matches!(link.state, State::Opening));
         let room = self.limit().saturating_sub(alive);
+        let due = self.edition.work.has_due(self.now);
+        let refused = due && self.edition.work.has_refused(self.now);
         if room == 0 {
+            // Its wait is over: it does not wait for a connection besides.
+            if refused && coming == 0 && alive < self.wanted() {
+                self.open_next(true);
+            }
             return;
         }
-        let pieces = if self.work.has_due(self.now) { self.pieces() } else { 0 };
-        let splits = self.parts().filter(|(conn, job)| self.is_splittable(*conn, job)).count();
-        let wanted = pieces.saturating_add(splits).saturating_sub(coming);
+        let pieces = if due { self.pieces() } else { 0 };
+        let splits = self.links.parts().filter(|(conn, _, job)| self.is_splittable(*conn, job));
+        let wanted = pieces.saturating_add(splits.count()).saturating_sub(coming);
+        let kept = self.edition.work.waiting(self.now);
+        let room = if refused { room } else { room.saturating_sub(kept) };
         for _ in 0..wanted.min(room) {
-            let Some((mirror, url)) = self.next_place() else { return };
-            self.open(url, mirror);
+            if !self.open_next(refused) {
+                return;
+            }
         }
+    }
+
+    fn open_next(&mut self, refused: bool) -> bool {
+        let Some((place, url)) = self.next_place(refused) else { return false };
+        self.open(url, place);
+        true
     }
 
     /// How many leases the free bytes make.
     fn pieces(&self) -> usize {
-        let free = self.work.free_bytes();
-        let pace = super::pace::Pace::default();
-        match plan::piece(&self.policy, &pace, self.work.left(), self.limit()) {
+        let free = self.edition.work.free_bytes();
+        let (pace, left) = (Pace::default(), self.edition.work.left());
+        match plan::piece(&self.policy, &pace, left, self.limit()) {
             Piece::All => usize::from(free > 0),
             Piece::Exact(size) | Piece::About(size) => {
                 usize::try_from(free.div_ceil(size.max(1))).unwrap_or(usize::MAX)
@@ -149,94 +234,43 @@ impl Transfer {
         }
     }
 
-    /// Takes a share of the span that would be finished last, for a connection that has nothing to
-    /// do: as much as makes both end together.
-    fn split(&mut self, idle: Conn) {
-        let last = self.parts().filter(|(conn, job)| self.is_splittable(*conn, job));
-        let last = last.max_by_key(|(conn, job)| self.time_left(*conn, job));
-        let Some((conn, job)) = last else { return };
-        let (attempt, end) = (job.attempt, job.span.end - self.share(conn, job, Some(idle)));
-        if let Some(job) = self.links.get_mut(&conn).and_then(|l| l.attempt_mut(attempt)) {
-            job.shrink = Shrink::Pending;
-        }
-        self.commands.push_back(Command::Shrink { conn, attempt, end });
-    }
-
-    /// Whether a part of a running span is worth a connection of its own: long enough, or so slow
-    /// that another connection would be done with it much sooner.
-    fn is_splittable(&self, conn: Conn, job: &Job) -> bool {
-        if job.shrink != Shrink::No || job.role != Role::Part {
-            return false;
-        }
-        let share = self.share(conn, job, None);
-        let slow = self.time_left(conn, job) > SLOW && share >= SHARE_MIN;
-        share >= self.policy.min_split.max(1) || slow && self.policy.min_split <= job.owes()
-    }
-
-    /// The part of what a job owes that another connection should take.
-    fn share(&self, conn: Conn, job: &Job, other: Option<Conn>) -> u64 {
-        let own = self.rate_of(conn, job);
-        let other =
-            other.and_then(|other| self.links.get(&other)?.pace.rate()).or_else(|| self.typical());
-        match (own, other) {
-            (Some(own), Some(other)) => {
-                let part = u128::from(job.owes()) * u128::from(other);
-                u64::try_from(part / (u128::from(own) + u128::from(other)).max(1)).unwrap_or(0)
-            }
-            _ => job.owes() / 2,
-        }
-    }
-
-    /// The tail of a span was given up: it is nobody's.
-    pub(super) fn on_shrunk(&mut self, conn: Conn, attempt: Attempt, end: u64) {
-        let job = self.links.get_mut(&conn).and_then(|link| link.attempt_mut(attempt));
-        let Some(job) = job else { return };
-        if job.at <= end && end < job.span.end {
-            let freed = end..job.span.end;
-            job.span.end = end;
-            job.shrink = Shrink::No;
-            self.work.give_back(freed);
-        } else {
-            job.shrink = Shrink::Refused;
-        }
-    }
-
-    /// The one stream ended before the object did: the rest alone if that is safe, else all of it.
+    /// The one stream ended before the object did, or the place that leads has not said what it
+    /// has: the rest alone if that is safe, else all of it.
     fn stream_again(&mut self) {
-        let Some(object) = &self.object else { return };
-        let version = Version::Same(object.validators.clone());
-        self.question = if self.can_rejoin() {
+        let lead = self.places.lead;
+        let Some(asked) = self.places.at(lead).map(|place| place.asked.clone()) else { return };
+        let Some(find) = self.edition.find_mut(lead) else { return };
+        if *find.chain.current() != asked {
+            find.chain = edition::chain(&self.policy, &asked);
+        }
+        let Some(spot) = self.edition.spot(lead) else { return self.ask_kin() };
+        let version = Version::Same(spot.validators.clone());
+        self.edition.question = if self.can_rejoin() {
             Question::Rest { version, over: true }
         } else {
             Question::Whole(Version::Any)
         };
-        if *self.chain.current() != self.original {
-            self.chain = self.fresh_chain();
-        }
         self.stage = Stage::Asking;
         self.ask();
     }
 
-    /// Whether bytes of another answer may follow those of the stream.
+    /// Whether bytes of another answer of the place that leads may follow those of the stream.
     pub(super) fn can_rejoin(&self) -> bool {
-        let guarded = |validators: &Validators| self.policy.digest || validators.strong().is_some();
-        let some = self.work.frontier() > 0;
-        some && self.from_zero == 0
-            && self.object.as_ref().is_some_and(|o| !o.coded && guarded(&o.validators))
+        let Some(object) = &self.edition.object else { return false };
+        let some = self.edition.work.frontier() > 0 && self.edition.from_zero == 0;
+        let guarded = |spot: &edition::Spot| self.is_guarded(&spot.validators);
+        some && !object.coded && self.edition.spot(self.places.lead).is_some_and(guarded)
     }
 
     fn publish(&mut self) {
-        let Some(total) = self.work.total() else { return };
+        let Some(total) = self.edition.work.total() else { return };
         self.close_all();
         self.stage = Stage::Publishing;
         self.store = Store::Publishing;
-        let keep = self.facts.kept;
+        let keep = self.edition.told.kept;
         self.commands.push_back(if keep { Command::Keep } else { Command::Publish { total } });
     }
 }
 
-/// A span that takes longer is split even if the parts are short.
-const SLOW: Duration = Duration::from_secs(3);
-
-/// But not shorter than this.
-const SHARE_MIN: u64 = 128 << 10;
+/// No place: nothing was ever refused there.
+const ANYWHERE: usize = usize::MAX;

@@ -10,118 +10,93 @@
 //! body byte.
 //!
 //! ```text
-//!                     redirect, retry, plain GET instead
+//!              redirect, retry, plain GET instead, another place leads
 //!                               ┌──────┐
 //!                               ▼      │       206, 200            Prepared(Ok)
 //!             new ───────────▶ Asking ─┴──────────────▶ Preparing ─────────────▶ Moving ◀┐
-//!                               ▲ ▲                                               │ │ │   │ retry,
-//!  restart: all attempts ended  │ └───────────────────────────────────────────────┘ │ └───┘ split
-//!                            Draining        stream broke, URL expired              │
-//!                               ▲                                                   │ every byte
-//!                               │ changed, and starting over is allowed             ▼
-//!                             (any)                                            Publishing
-//!                               │ first failure that nothing mends                  │ published
-//!                               ▼                                                   ▼
+//!                               ▲ ▲                        ▲                      │ │ │   │ retry,
+//!  a new edition: all attempts  │ │ stream broke, URL      │                      │ │ └───┘ split
+//!  of the old one have ended    │ │ expired, place gone    │                      │ │
+//!                               │ └────────────────────────┼──────────────────────┘ │
+//!                            Draining                      │ digest mismatch: what  │ every byte
+//!                               ▲                          │ came of other places   ▼
+//!                               │ changed, and starting    └──────────────────── Publishing
+//!                             (any) over is allowed                                 │ published
+//!                               │ first failure that nothing mends                  ▼
 //!                            Failing ──── all attempts ended: Abandon ───────────▶ Over
 //! ```
 //!
-//! Each file holds one part of the machine: `ask` puts the question and acts on its answer (judged
-//! by `probe`), `lease` hands out spans (cut by `plan`, kept by `work`), `recover` decides what a
-//! failure leads to (`retry` counts), `conn` is a connection, `verify` believes a 206 or does not,
-//! `known` tells whether a finished file is up to date.
+//! What it knows are three values. [`place::Places`] are the URL that the user asked for and its
+//! mirrors, of one kind; one of them leads: it is asked what there is, and its failures are the
+//! transfer's. An [`edition::Edition`] is everything that one version of the object determines,
+//! what each place was found to have of it included; it is replaced whole when the version changes.
+//! [`conn::Links`] are the connections and the requests on them.
+//!
+//! Of the machine itself each file holds one part: `ask` puts the question and `answer` acts on
+//! what comes (judged by `probe`), `scout` finds out what other places have, `lease` hands out
+//! spans (cut by `plan`, kept by `work`) and `split` divides those that run, `recover` decides what
+//! a failure leads to (`retry` counts, `lead` passes on to another place), `ending` is how all
+//! ends.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod ask;
 mod conn;
 mod crowd;
+mod edition;
+mod ending;
 mod expiry;
 mod known;
+mod lead;
 mod lease;
-mod mirror;
+mod member;
 mod pace;
+mod place;
 mod plan;
 mod probe;
 mod progress;
 mod ramp;
 mod recover;
 mod retry;
+mod scout;
+mod split;
 mod tail;
+mod view;
 mod work;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::IpAddr,
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use url::Url;
 
 use crate::{
-    http::{
-        field::{StatedDigest, Validators},
-        redirect::{Chain, Origin},
-    },
+    http::redirect::Origin,
     journal::Held,
-    orders::{
-        Activity, Command, Conn, Event, Failure, Finished, Note, Phase, Policy, Route, StoreEvent,
-        Trouble, View,
-    },
-    range::RangeSet,
+    orders::{Command, Conn, Event, Failure, Note, Phase, Policy, StoreEvent, Trouble},
 };
-use conn::{Link, Role, State};
-use crowd::Crowd;
-use mirror::Mirror;
-use pace::Pace;
-use probe::Question;
-use ramp::Ramp;
+use conn::{Link, Links, State};
+use edition::Edition;
+use place::Places;
 use retry::Budget;
-use work::Work;
 
 /// The download of one resource.
 #[derive(Debug)]
 pub struct Transfer {
     policy: Policy,
-    original: Url,
     started: Duration,
     now: Duration,
     stage: Stage,
-    commands: VecDeque<Command>,
-
-    chain: Chain,
-    question: Question,
-    held: Option<Held>,
-    /// A finished file of an earlier run, until an answer tells whether it is up to date.
-    known: Option<Finished>,
-    object: Option<Object>,
-    work: Work,
     store: Store,
-
-    links: BTreeMap<Conn, Link>,
-    next_conn: u32,
-    next_attempt: u64,
+    commands: VecDeque<Command>,
+    places: Places,
+    edition: Edition,
+    links: Links,
     allowance: usize,
-    planned: usize,
-    crowd: Crowd,
-    ramp: Ramp,
-    avoid: Option<IpAddr>,
-    /// The pace of connections that serve one request each, their making included.
-    once: Pace,
-
     budget: Budget,
-    hold: Option<Hold>,
-    stale: u32,
-    replaced: u64,
-    lies: u32,
-    from_zero: u32,
+    /// When it looks for connections that lag, and for spans to split.
+    pulse: Option<Duration>,
     restarted: bool,
-    resolved: Option<Resolved>,
-    mirrors: Vec<Mirror>,
-    /// Where the user's own fields may go.
-    home: Option<Origin>,
-
-    trouble: Option<Trouble>,
-    stopped: Option<Failure>,
-    facts: Facts,
+    end: End,
+    counts: Counts,
 }
 
 /// What the machine is waiting for; the picture is in the docs of this module.
@@ -145,55 +120,21 @@ enum Store {
     Publishing,
 }
 
-/// What the believed answer said.
-#[derive(Clone, Debug)]
-struct Object {
-    url: Url,
-    origin: Option<Origin>,
-    /// The user's own fields may go there.
-    trusted: bool,
-    validators: Validators,
-    /// Ranges can be asked for.
-    ranged: bool,
-    /// When the URL stops working, if it says so and was not the user's own.
-    expires: Option<Duration>,
-    /// The content is coded: the bytes of one answer are not those of another.
-    coded: bool,
+/// How it ends.
+#[derive(Debug, Default)]
+struct End {
+    trouble: Option<Trouble>,
+    /// A stop that came while the name was made.
+    stopped: Option<Failure>,
 }
 
-/// Nothing new is asked before `until`.
-#[derive(Clone, Debug)]
-struct Hold {
-    until: Duration,
-    why: Failure,
-    /// The server named the time: progress elsewhere does not shorten it.
-    hard: bool,
-}
-
-/// The original URL was asked again, because the one after redirects stopped working.
-#[derive(Clone, Copy, Debug)]
-struct Resolved {
-    /// The first request after that.
-    attempt: u64,
-    /// What was there by then.
-    done: u64,
-}
-
-/// What only the view wants to know.
-#[derive(Clone, Debug, Default)]
-struct Facts {
-    resumed: u64,
+/// What is counted from the start to the end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
     connections_max: usize,
     requests: u64,
     retries: u64,
-    fallback: Option<&'static str>,
-    disposition: Option<Vec<u8>>,
-    content_encoding: Option<String>,
-    stated: Option<StatedDigest>,
-    unverified: bool,
-    fetched: bool,
-    /// The finished file of an earlier run is what there is.
-    kept: bool,
+    replaced: u64,
 }
 
 impl Transfer {
@@ -201,60 +142,49 @@ impl Transfer {
     /// journal proves. The first commands can be polled at once.
     #[must_use]
     pub fn new(url: Url, policy: Policy, held: Option<Held>, now: Duration) -> Self {
-        let held = held.filter(|held| ask::is_usable(held, &policy));
+        let held = held.filter(|held| edition::is_usable(held, &policy));
+        let places = Places::new(&url, &policy);
+        let known = policy.finished.clone();
         let mut transfer = Self {
             started: now,
             now,
             stage: Stage::Asking,
-            commands: VecDeque::new(),
-            chain: Chain::new(url.clone(), policy.max_redirects, policy.allow_downgrade),
-            question: Question::Probe,
-            known: policy.finished.clone().filter(|_| held.is_none()),
-            object: None,
-            work: Work::new(None, RangeSet::new()),
             store: Store::Unready,
-            links: BTreeMap::new(),
-            next_conn: 0,
-            next_attempt: 0,
+            commands: VecDeque::new(),
+            edition: Edition::new(&policy, places.asked(), held, known),
+            places,
+            links: Links::default(),
             allowance: usize::MAX,
-            planned: 1,
-            crowd: Crowd::default(),
-            ramp: Ramp::none(),
-            avoid: None,
-            once: Pace::default(),
             budget: Budget::new(&policy, now),
-            hold: None,
-            stale: 0,
-            replaced: 0,
-            lies: 0,
-            from_zero: 0,
+            pulse: None,
             restarted: false,
-            resolved: None,
-            mirrors: Self::mirrors_of(&policy),
-            home: Origin::of(&url),
-            trouble: None,
-            stopped: None,
-            facts: Facts::default(),
-            original: url,
-            held,
+            end: End::default(),
+            counts: Counts::default(),
             policy,
         };
-        transfer.first_question();
+        transfer.trust_digest();
         transfer
     }
 
     /// Something happened at `now`.
     pub fn handle(&mut self, now: Duration, event: Event) {
         self.now = self.now.max(now);
-        match event {
+        let calm = match event {
             Event::Conn(conn, event) => self.on_conn(conn, event),
-            Event::Store(event) => self.on_store(event),
-            Event::Stop(failure) => self.on_stop(failure),
+            Event::Store(event) => {
+                self.on_store(event);
+                false
+            }
+            Event::Stop(failure) => {
+                self.on_stop(failure);
+                false
+            }
+        };
+        if !calm {
+            self.pump();
         }
-        self.pump();
         // A time that this event has overtaken is not ahead any more, so nobody would wake for it.
-        let times = [self.deadline(), self.crowd.next_timeout(), self.ramp.next_timeout()];
-        if times.into_iter().flatten().any(|time| time <= self.now) {
+        if self.timeouts().any(|time| time <= self.now) {
             self.handle_timeout(self.now);
         }
     }
@@ -262,7 +192,7 @@ impl Transfer {
     /// The next thing to do, in order. `None` says to wait for an event or the timeout.
     pub fn poll(&mut self) -> Option<Command> {
         // The first command of all waits until here: by now its allowance is known.
-        if self.next_conn == 0 {
+        if self.links.is_untouched() {
             self.pump();
         }
         self.commands.pop_front()
@@ -271,18 +201,19 @@ impl Transfer {
     /// When [`Self::handle_timeout`] must be called at the latest, on the clock of `now`.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let later = |time: &Duration| *time > self.now;
-        let asking = matches!(self.stage, Stage::Asking | Stage::Moving);
-        let own = if asking {
-            let hold = self.hold.as_ref().map(|hold| hold.until).filter(later);
-            let due = self.work.next_due(self.now);
-            let crowd = self.crowd.next_timeout().filter(later);
-            let ramp = self.ramp.next_timeout().filter(later);
-            [hold, due, crowd, ramp, self.next_laggard()].into_iter().flatten().min()
-        } else {
-            None
-        };
-        [own, self.deadline().filter(later)].into_iter().flatten().min()
+        let due = self.edition.work.next_due(self.now).filter(|_| self.is_asking());
+        self.timeouts().chain(due).filter(|time| *time > self.now).min()
+    }
+
+    /// The times that it waits for.
+    fn timeouts(&self) -> impl Iterator<Item = Duration> {
+        let own = [self.edition.ramp.next_timeout(), self.pulse].into_iter().flatten();
+        let own = own.chain(self.places.next_timeouts()).filter(|_| self.is_asking());
+        own.chain(self.deadline())
+    }
+
+    fn is_asking(&self) -> bool {
+        matches!(self.stage, Stage::Asking | Stage::Moving)
     }
 
     /// The time is `now`: whatever was waiting for it happens.
@@ -293,90 +224,21 @@ impl Transfer {
         {
             self.fail(Failure::Timeout { phase: Phase::Transfer, limit }, None, 0);
         }
-        self.crowd.handle_timeout(self.now, self.planned);
-        self.ramp.handle_timeout(self.now, self.work.done_bytes(), self.planned);
+        let planned = self.edition.planned;
+        self.places.handle_timeout(self.now, planned);
+        self.ramp_up();
+        self.beat();
         self.pump();
     }
 
-    /// It may have so many connections at most.
-    pub fn set_allowance(&mut self, connections: usize) {
-        if self.allowance != connections {
+    /// It may have so many connections at most. Returns whether that is news.
+    pub fn set_allowance(&mut self, connections: usize) -> bool {
+        let news = self.allowance != connections;
+        if news {
             self.allowance = connections;
             self.pump();
         }
-    }
-
-    /// A snapshot.
-    #[must_use]
-    pub fn view(&self) -> View {
-        View {
-            activity: self.activity(),
-            total: self.work.total(),
-            done: self.work.done_bytes(),
-            resumed: self.facts.resumed,
-            connections: self.open_connections(),
-            connections_max: self.facts.connections_max,
-            planned: self.planned.min(self.ramp.limit()),
-            requests: self.facts.requests,
-            retries: self.facts.retries,
-            route: match &self.object {
-                None => Route::Unknown,
-                Some(_) if self.facts.kept => Route::UpToDate,
-                Some(_)
-                    if self.work.is_complete() && !self.facts.fetched && self.held.is_some() =>
-                {
-                    Route::UpToDate
-                }
-                Some(object) if object.ranged => Route::Ranges,
-                Some(_) => Route::Stream,
-            },
-            fallback: self.facts.fallback,
-            final_url: self
-                .object
-                .as_ref()
-                .map_or_else(|| self.chain.current().clone(), |object| object.url.clone()),
-            validators: self.object.as_ref().map(|o| o.validators.clone()).unwrap_or_default(),
-            stated: self.facts.stated.clone(),
-            disposition: self.facts.disposition.clone(),
-            content_encoding: self.facts.content_encoding.clone(),
-            verified_length: !self.facts.unverified,
-        }
-    }
-
-    /// How it ended: `Some` once it is over and every command was polled.
-    #[must_use]
-    pub fn outcome(&self) -> Option<Result<(), Trouble>> {
-        if self.stage != Stage::Over || !self.commands.is_empty() {
-            return None;
-        }
-        Some(self.trouble.clone().map_or(Ok(()), Err))
-    }
-
-    /// The origin that it talks to now.
-    #[must_use]
-    pub fn origin(&self) -> Option<Origin> {
-        match &self.object {
-            Some(object) if self.stage != Stage::Asking => object.origin.clone(),
-            _ => Origin::of(self.chain.current()),
-        }
-    }
-
-    fn activity(&self) -> Activity {
-        let busy = self.links.values().any(Link::is_busy);
-        match self.stage {
-            Stage::Asking | Stage::Moving if !busy => match &self.hold {
-                Some(hold) if hold.until > self.now => {
-                    Activity::Waiting { until: hold.until, why: hold.why.clone() }
-                }
-                _ if self.object.is_some() => Activity::Downloading,
-                _ => Activity::Connecting,
-            },
-            Stage::Asking if self.object.is_none() => Activity::Probing,
-            Stage::Preparing => Activity::Allocating { size: self.work.total().unwrap_or(0) },
-            Stage::Publishing => Activity::Publishing,
-            Stage::Over => Activity::Done,
-            _ => Activity::Downloading,
-        }
+        news
     }
 
     /// When the whole transfer must be over; once every byte is there it is the store's time.
@@ -387,27 +249,35 @@ impl Transfer {
 
     /// Does everything that can be done now.
     fn pump(&mut self) {
-        if self.hold.as_ref().is_some_and(|hold| hold.until <= self.now) {
-            self.hold = None;
+        self.places.expire(self.now);
+        // What one stage finds out may end it at once: nothing else would wake the next.
+        loop {
+            let stage = self.stage;
+            match stage {
+                Stage::Asking => self.ask(),
+                Stage::Moving => self.lease(),
+                Stage::Draining => self.drained(),
+                Stage::Failing => self.failed(),
+                Stage::Preparing | Stage::Publishing | Stage::Over => {}
+            }
+            if self.stage == stage {
+                break;
+            }
         }
-        match self.stage {
-            Stage::Asking => self.ask(),
-            Stage::Moving => self.lease(),
-            Stage::Draining => self.drained(),
-            Stage::Failing => self.failed(),
-            Stage::Preparing | Stage::Publishing | Stage::Over => {}
-        }
-        self.facts.connections_max = self.facts.connections_max.max(self.open_connections());
+        let open = self.links.open();
+        self.counts.connections_max = self.counts.connections_max.max(open);
     }
 
     fn on_store(&mut self, event: StoreEvent) {
         match (event, self.store) {
             (StoreEvent::Prepared(result), Store::Preparing) => {
                 self.store = if result.is_ok() { Store::Ready } else { Store::Unready };
-                match result {
-                    Ok(()) if self.stage == Stage::Preparing => self.on_prepared(),
-                    Ok(()) => {}
-                    Err(failure) => self.fail(failure, None, 0),
+                match (result, self.edition.mismatch.clone()) {
+                    (Ok(()), _) if self.stage == Stage::Preparing => self.on_prepared(),
+                    (Ok(()), _) => {}
+                    // What was written already cannot be taken back.
+                    (Err(_), Some(mismatch)) => self.fail(mismatch, None, 0),
+                    (Err(failure), None) => self.fail(failure, None, 0),
                 }
             }
             (StoreEvent::Found(found), Store::Preparing) => {
@@ -418,13 +288,12 @@ impl Transfer {
             }
             (StoreEvent::Published(Ok(())), Store::Publishing) => {
                 self.store = Store::Unready;
-                self.trouble = None;
+                self.end.trouble = None;
                 self.stage = Stage::Over;
             }
             (StoreEvent::Published(Err(failure)), Store::Publishing) => {
                 self.store = Store::Ready;
-                let first = self.stopped.take().unwrap_or(failure);
-                self.fail(first, None, 0);
+                self.not_published(failure);
             }
             _ => self.fail(Failure::Internal("the store answered what was not asked"), None, 0),
         }
@@ -433,27 +302,26 @@ impl Transfer {
     /// A stop that meets a publication under way cannot undo it: what the store says decides.
     fn on_stop(&mut self, failure: Failure) {
         if self.store == Store::Publishing {
-            self.stopped.get_or_insert(failure);
+            self.end.stopped.get_or_insert(failure);
         } else {
             self.fail(failure, None, 0);
         }
-    }
-
-    fn open_connections(&self) -> usize {
-        self.links.values().filter(|link| link.is_idle() || link.is_busy()).count()
     }
 
     fn note(&mut self, note: Note) {
         self.commands.push_back(Command::Note(note));
     }
 
-    /// Opens a connection to the origin of `url`, for a mirror or for the first place.
-    fn open(&mut self, url: Url, mirror: Option<usize>) {
-        let conn = Conn(self.next_conn);
-        self.next_conn += 1;
-        let pace = self.once.clone();
-        self.links.insert(conn, Link { pace, mirror, ..Link::opening(Origin::of(&url), self.now) });
-        self.commands.push_back(Command::Open { conn, url, avoid: self.avoid.take() });
+    /// Opens a connection to the origin of `url`, for a place.
+    fn open(&mut self, url: Url, place: usize) {
+        let mut link = Link::opening(Origin::of(&url), place, self.now);
+        let mut avoid = None;
+        if let Some(place) = self.places.at_mut(place) {
+            link.pace = place.once.clone();
+            avoid = place.avoid.take();
+        }
+        let conn = self.links.add(link);
+        self.commands.push_back(Command::Open { conn, url, avoid });
     }
 
     /// Closes a connection. A request that runs on it is awaited, its bytes still count.
@@ -464,28 +332,24 @@ impl Transfer {
             return;
         }
         self.commands.push_back(Command::Close { conn });
-        if let State::Busy(job) = link.state {
+        if let State::Busy(mut job) = link.state {
+            // Nothing can come of it any more, so nobody has to wait for its end.
+            if job.is_awaiting() && std::mem::take(&mut job.leased) {
+                self.edition.work.give_back(job.at..job.span.end);
+            }
             link.state = State::Closing(job);
             self.links.insert(conn, link);
         }
     }
 
     fn close_all(&mut self) {
-        for conn in self.links.keys().copied().collect::<Vec<_>>() {
-            self.close(conn);
-        }
+        self.close_which(|_| true);
     }
 
-    fn close_idle(&mut self, keep: impl Fn(&Link) -> bool) {
-        let idle = self.links.iter().filter(|(_, link)| link.is_idle() && !keep(link));
-        for conn in idle.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+    fn close_which(&mut self, test: impl Fn(&Link) -> bool) {
+        for conn in self.links.which(test) {
             self.close(conn);
         }
-    }
-
-    /// Whether a request in `role` is under way.
-    fn has_role(&self, role: Role) -> bool {
-        self.links.values().filter_map(Link::job).any(|job| job.role == role)
     }
 }
 

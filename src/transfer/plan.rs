@@ -44,13 +44,10 @@ pub(super) fn most(policy: &Policy) -> usize {
     }
 }
 
-/// How many connections `bytes` are worth (CF-01): never more than are useful.
+/// The most connections that `bytes` are worth (CF-01): each gets a split at least. How many of
+/// them auto opens is the ramp's affair.
 pub(super) fn connections(policy: &Policy, bytes: u64) -> usize {
-    let per_connection = match policy.connections {
-        Connections::Auto { .. } => PER_CONNECTION,
-        Connections::Exactly(_) => policy.min_split.max(1),
-    };
-    usize::try_from(bytes / per_connection).unwrap_or(usize::MAX).clamp(1, most(policy))
+    usize::try_from(bytes / policy.min_split.max(1)).unwrap_or(usize::MAX).clamp(1, most(policy))
 }
 
 /// How much the next lease takes on a connection that ran at `pace` so far, with `left` bytes
@@ -59,19 +56,19 @@ pub(super) fn piece(policy: &Policy, pace: &Pace, left: u64, connections: usize)
     if let Some(size) = policy.part_size {
         return Piece::Exact(size);
     }
-    if connections <= 1 {
-        return Piece::All;
-    }
-    let fair = left / (2 * connections as u64);
+    let auto = matches!(policy.connections, Connections::Auto { .. });
+    let fair = match connections {
+        // Others may come, and taking from a running request costs its connection.
+        0 | 1 if auto => left,
+        0 | 1 => return Piece::All,
+        _ => left / (2 * connections as u64),
+    };
     let size = pace.worth(ROUND_TRIPS).max(FIRST_PART).min(pace.step());
     Piece::About(size.min(fair).clamp(MIN_PART, MAX_PART))
 }
 
 /// The time that a part takes at least, in round trips of its connection: 5 % are lost to them.
 const ROUND_TRIPS: u32 = 20;
-
-/// `-j auto` gives every connection so many bytes.
-const PER_CONNECTION: u64 = 16 << 20;
 
 /// The first part of a connection.
 const FIRST_PART: u64 = 1 << 20;
@@ -94,20 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_takes_one_connection_per_16_mib() {
-        let policy = Policy::default();
-        let vectors = [(0, 1), (8, 1), (16, 1), (31, 1), (32, 2), (64, 4), (1024, 8)];
-        for (mib, want) in vectors {
-            assert_eq!(connections(&policy, mib << 20), want, "{mib} MiB");
-        }
-        assert_eq!(connections(&policy, u64::MAX), 8);
-    }
-
-    #[test]
     fn an_explicit_number_is_obeyed_while_each_gets_min_split() {
         let policy = Policy { connections: Connections::Exactly(16), ..Policy::default() };
         for (bytes, want) in [(1, 1), (3 << 20, 3), ((4 << 20) - 1, 3), (1 << 30, 16)] {
             assert_eq!(connections(&policy, bytes), want, "{bytes} bytes");
+        }
+        let auto = Policy::default();
+        for (mib, want) in [(0, 1), (1, 1), (5, 5), (1024, 16)] {
+            assert_eq!(connections(&auto, mib << 20), want, "at most, for {mib} MiB");
         }
         let none = Policy { connections: Connections::Exactly(0), ..Policy::default() };
         assert_eq!(connections(&none, 1 << 30), 1, "zero connections are one");

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::edition::{Kinship, kinship};
 use crate::http::{
     body::Framing,
     field::{ContentRange, Validators},
@@ -33,27 +34,31 @@ pub(super) enum Question {
 pub(super) enum Version {
     /// Nothing.
     Any,
-    /// A strong validator, out of a journal.
+    /// A strong validator, out of a journal ([`Validators::pin`]).
     Strong(String),
-    /// The fields of the answer that was believed first.
+    /// The fields of the answer of this place that was believed first.
     Same(Validators),
+    /// The fields of an answer of another place.
+    Kin(Validators),
 }
 
 impl Version {
     /// The value of `If-Range`.
     pub(super) fn if_range(&self) -> Option<String> {
         match self {
-            Self::Any => None,
-            Self::Strong(strong) => Some(strong.clone()),
-            Self::Same(validators) => validators.strong().map(str::to_owned),
+            // What one place calls a version is no word of another's.
+            Self::Any | Self::Kin(_) => None,
+            Self::Strong(pin) => Some(pin.clone()).filter(|pin| !pin.starts_with("W/")),
+            Self::Same(validators) => validators.if_range().map(str::to_owned),
         }
     }
 
     fn admits(&self, head: &Head) -> bool {
         match self {
             Self::Any => true,
-            Self::Strong(strong) => head.validators().strong() == Some(strong),
+            Self::Strong(pin) => head.validators().pin().as_ref() == Some(pin),
             Self::Same(validators) => expect::same_version(validators, head),
+            Self::Kin(validators) => kinship(validators, &head.validators()) == Kinship::Same,
         }
     }
 }
@@ -104,10 +109,16 @@ pub(super) enum Renewal {
 /// the same version.
 pub(super) fn renew(known: &Finished, head: &Head) -> Renewal {
     let validators = head.validators();
-    let same = validators.strong() == Some(&known.validator);
+    let same = validators.pin().as_ref() == Some(&known.validator);
     match head.status {
         304 => match &validators.etag {
             Some(tag) if known.validator.starts_with('"') && tag.opaque != known.validator => {
+                Renewal::Absurd
+            }
+            Some(tag)
+                if known.validator.starts_with("W/")
+                    && !known.validator.starts_with(&format!("W/{} ", tag.opaque)) =>
+            {
                 Renewal::Absurd
             }
             _ => Renewal::Same,
@@ -249,7 +260,7 @@ fn rest(
 fn confirm(strong: &str, total: u64, head: &Head) -> Ruling {
     match head.status {
         304 => Ruling::Complete { total },
-        200 if head.validators().strong() == Some(strong) => Ruling::Complete { total },
+        200 if head.validators().pin().as_deref() == Some(strong) => Ruling::Complete { total },
         200 => Ruling::Fail(Failure::Changed(ChangedHow::Validator)),
         412 => Ruling::Fail(Failure::Changed(ChangedHow::Precondition)),
         _ => Ruling::Fail(expect::status(head)),

@@ -3,19 +3,22 @@
 use std::ops::Range;
 
 use super::{
-    Transfer,
-    conn::{Job, Role, State},
+    Stage, Transfer,
+    conn::{Job, Link, Role, State},
     recover::Lost,
     tail,
 };
 use crate::orders::{Attempt, Conn, ConnEvent, Ended, Failure, OPEN_END};
 
 impl Transfer {
-    pub(super) fn on_conn(&mut self, conn: Conn, event: ConnEvent) {
+    /// Returns whether there is nothing to do about it: bytes alone make no difference to who does
+    /// what.
+    pub(super) fn on_conn(&mut self, conn: Conn, event: ConnEvent) -> bool {
         match event {
             ConnEvent::Opened { peer, took } => {
-                let Some(link) = self.links.get_mut(&conn) else { return };
-                if matches!(link.state, State::Opening) {
+                if let Some(link) = self.links.get_mut(&conn)
+                    && matches!(link.state, State::Opening)
+                {
                     link.state = State::Idle;
                     link.peer = peer;
                     link.took = took;
@@ -24,9 +27,10 @@ impl Transfer {
             ConnEvent::Failed { failure } => self.on_failed(conn, failure),
             ConnEvent::Head { attempt, head } => self.on_head(conn, attempt, &head),
             ConnEvent::Shrunk { attempt, end } => self.on_shrunk(conn, attempt, end),
-            ConnEvent::Wrote { attempt, range } => self.on_wrote(conn, attempt, &range),
+            ConnEvent::Wrote { attempt, range } => return self.on_wrote(conn, attempt, &range),
             ConnEvent::Ended(ended) => self.on_ended(conn, ended),
         }
+        false
     }
 
     /// It could not be opened, or died idle; the latter is nobody's fault.
@@ -37,8 +41,8 @@ impl Transfer {
             State::Idle => {}
             // A shell ends the attempt first; if it did not, this is its end.
             State::Busy(job) | State::Closing(job) => {
-                let lost = Lost::of(job, failure, !link.proven);
-                self.settle(job);
+                let lost = Lost::of(&link, job, failure, !link.proven);
+                self.give_back(job);
                 if link.is_busy() {
                     self.lost(lost);
                 }
@@ -46,13 +50,15 @@ impl Transfer {
         }
     }
 
-    fn on_wrote(&mut self, conn: Conn, attempt: Attempt, range: &Range<u64>) {
-        let Some(link) = self.links.get_mut(&conn) else { return };
-        link.proven = true;
-        let Some(job) = link.attempt_mut(attempt) else { return };
+    fn on_wrote(&mut self, conn: Conn, attempt: Attempt, range: &Range<u64>) -> bool {
+        let Some(link) = self.links.get_mut(&conn) else { return true };
+        let news = !std::mem::replace(&mut link.proven, true);
+        let place = link.place;
+        let Some(job) = link.attempt_mut(attempt) else { return true };
         let inside = range.start == job.at && range.end <= job.span.end && !range.is_empty();
         if !inside || !matches!(job.role, Role::Part | Role::Stream) {
-            return self.fail(Failure::Internal("bytes were written outside of a lease"), None, 0);
+            self.fail(Failure::Internal("bytes were written outside of a lease"), None, 0);
+            return false;
         }
         let strides = |job: &Job| job.brought() / tail::STRIDE;
         let before = strides(job);
@@ -61,22 +67,28 @@ impl Transfer {
         if strides(job) > before {
             job.strode = self.now;
         }
-        let mirror = job.mirror;
-        self.work.wrote(range.clone());
-        if let Some(index) = mirror {
-            self.mirror_brought(index);
+        self.edition.work.wrote(range.clone());
+        if let Some(find) = self.edition.find_mut(place) {
+            find.brought.insert(range.clone());
         }
+        if news {
+            self.served(place);
+        }
+        let paused = self.places.at_mut(place).is_some_and(|place| {
+            let paused = place.pause.is_some();
+            place.brought();
+            paused
+        });
         self.budget.progress();
-        self.stale = 0;
-        if self.hold.as_ref().is_some_and(|hold| !hold.hard) {
-            self.hold = None;
-        }
-        let done = self.work.done_bytes();
+        self.edition.ramp.reported();
+        let done = self.edition.work.done_bytes();
         if let Some(limit) = self.policy.max_size
             && done > limit
         {
             self.fail(Failure::TooLarge { limit, size: None }, None, 0);
+            return false;
         }
+        !paused && self.stage == Stage::Moving
     }
 
     fn on_ended(&mut self, conn: Conn, ended: Ended) {
@@ -92,29 +104,39 @@ impl Transfer {
         };
         let flowing = ended.busy.saturating_sub(ended.first_byte.unwrap_or_default());
         link.pace.measure(job.brought(), flowing, ended.first_byte);
+        self.links.measured();
         let unproven = !link.proven;
         link.proven |= ended.result.is_ok();
         if closing {
-            return self.settle(&job);
+            return self.give_back(&job);
         }
+        let lost = Lost::of(&link, &job, Failure::Stale, unproven);
         if ended.reusable {
             self.links.insert(conn, link);
-        } else if ended.result.is_err() {
-            self.avoid = link.peer;
-        } else if job.is_part() {
-            self.once = link.pace.with_setup(link.took);
+        } else {
+            self.part_with(&link, &job, ended.result.is_ok());
         }
-        self.finish(&job, ended.result, unproven);
+        self.finish(&job, ended.result, lost);
+    }
+
+    /// A connection is gone after a request on it.
+    fn part_with(&mut self, link: &Link, job: &Job, well: bool) {
+        let Some(place) = self.places.at_mut(link.place) else { return };
+        if !well {
+            place.avoid = link.peer;
+        } else if job.is_part() {
+            place.once = link.pace.with_setup(link.took);
+        }
     }
 
     /// Files what a request brought, and what it failed to bring.
-    fn finish(&mut self, job: &Job, result: Result<(), Failure>, unproven: bool) {
+    fn finish(&mut self, job: &Job, result: Result<(), Failure>, lost: Lost) {
         let got = job.brought();
         let short = || Failure::ShortBody { range: job.span.clone(), got };
         let failure = match (job.role, result) {
             (Role::Skip, _) => return,
             (Role::Stream, Ok(())) if job.span.end == OPEN_END => {
-                return self.work.set_total(job.at);
+                return self.edition.work.set_total(job.at);
             }
             (Role::Stream, Ok(())) if job.owes() > 0 => Some(short()),
             // A shorter 206 is legal, and the rest is asked for; one that brings nothing is not.
@@ -123,9 +145,9 @@ impl Transfer {
             (Role::Ask | Role::Scout | Role::Wait, Ok(())) => Some(Failure::Receive { errno: 0 }),
             (_, Err(failure)) => Some(failure),
         };
-        self.settle(job);
+        self.give_back(job);
         if let Some(failure) = failure {
-            self.lost(Lost::of(job, failure, unproven));
+            self.lost(Lost { failure, ..lost });
         }
     }
 }

@@ -1,4 +1,10 @@
-//! `-j auto`: adds connections while the total rate grows, and settles at the knee.
+//! `-j auto`: adds connections while that makes the whole faster, and settles at the knee.
+//!
+//! What a connection costs is known from those that are there: the time to make one and to get a
+//! first byte from it. It is worth that as long as the cost is a small share of the time that is
+//! left at the rate that is measured; how many bytes are left says nothing by itself. So a small
+//! object on a fast path keeps its one connection, the same object on a slow one gets a few, and
+//! from then on their number doubles as long as the rate grows with it.
 
 use std::time::Duration;
 
@@ -7,15 +13,42 @@ use std::time::Duration;
 pub(super) struct Ramp {
     level: usize,
     before: usize,
-    /// Bytes per second with `before` connections.
+    /// Bytes per second with `before` connections; 0 where it is not known.
     rate: u64,
+    /// Reports of written bytes since the count began.
+    reports: usize,
     step: Step,
+}
+
+/// What is known of the download when a step is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlook {
+    /// Bytes that are there.
+    pub(super) done: u64,
+    /// Bytes that are missing.
+    pub(super) left: u64,
+    /// The most connections that there may be.
+    pub(super) most: usize,
+    /// What one more takes.
+    pub(super) cost: Cost,
+}
+
+/// What a new connection takes before it brings anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    /// The time to make it.
+    pub(super) setup: Duration,
+    /// From its request to the first byte.
+    pub(super) round_trip: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// New connections find their pace until then.
-    Warm { until: Duration },
+    /// The first connection shows whether others are worth it.
+    First { since: Duration, bytes: u64, until: Duration },
+    /// New connections find their pace until then; what comes before the first of them can bring
+    /// anything is the rate without them.
+    Warm { since: Duration, bytes: u64, lead: Duration, until: Duration },
     /// What comes is counted.
     Count { since: Duration, bytes: u64, until: Duration },
     /// It is known.
@@ -25,13 +58,25 @@ enum Step {
 impl Ramp {
     /// An explicit number is obeyed.
     pub(super) fn none() -> Self {
-        Self { level: usize::MAX, before: usize::MAX, rate: 0, step: Step::Settled }
+        let (level, before) = (usize::MAX, usize::MAX);
+        Self { level, before, rate: 0, reports: 0, step: Step::Settled }
     }
 
-    /// Starts small at `now`.
-    pub(super) fn new(now: Duration) -> Self {
-        let until = now.saturating_add(WARM);
-        Self { level: START, before: START, rate: 0, step: Step::Warm { until } }
+    /// Whether it has not begun, or an explicit number is obeyed.
+    pub(super) fn is_none(&self) -> bool {
+        self.level == usize::MAX
+    }
+
+    /// Starts at `now`: with one connection, or with a few where one alone would take long to get
+    /// going.
+    pub(super) fn new(now: Duration, outlook: Outlook) -> Self {
+        let until = now.saturating_add(outlook.cost.time());
+        let step = Step::First { since: now, bytes: outlook.done, until };
+        let mut ramp = Self { level: 1, before: 1, rate: 0, reports: 0, step };
+        if outlook.is_far() {
+            ramp.grow(now, START, outlook);
+        }
+        ramp
     }
 
     /// The most connections that may be at work.
@@ -39,93 +84,154 @@ impl Ramp {
         self.level
     }
 
+    /// Bytes were written somewhere.
+    pub(super) fn reported(&mut self) {
+        self.reports = self.reports.saturating_add(1);
+    }
+
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn next_timeout(&self) -> Option<Duration> {
         match self.step {
-            Step::Warm { until } | Step::Count { until, .. } => Some(until),
+            Step::First { until, .. } | Step::Count { until, .. } => Some(until),
+            Step::Warm { lead, until, .. } => Some(lead.min(until)),
             Step::Settled => None,
         }
     }
 
-    /// Takes a step if it is time; `done` is what has come in all, `most` what there may be.
-    pub(super) fn handle_timeout(&mut self, now: Duration, done: u64, most: usize) {
+    /// Takes a step if it is time.
+    pub(super) fn handle_timeout(&mut self, now: Duration, outlook: Outlook) {
         match self.step {
-            Step::Warm { until } if until <= now => {
-                let until = now.saturating_add(COUNT);
-                self.step = Step::Count { since: now, bytes: done, until };
+            Step::First { since, bytes, until } if until <= now => {
+                let rate = rate(outlook.done.saturating_sub(bytes), now.saturating_sub(since));
+                if outlook.is_worth_more(rate) {
+                    self.grow(now, START, outlook);
+                    if let Step::Warm { lead, until, .. } = self.step {
+                        self.step = Step::Warm { since, bytes, lead, until };
+                    }
+                } else {
+                    self.step = Step::Settled;
+                }
+            }
+            Step::Warm { since, bytes, lead, until } if lead <= now && lead < until => {
+                if self.before == 1 {
+                    self.rate = rate(outlook.done.saturating_sub(bytes), now.saturating_sub(since));
+                }
+                self.step = Step::Warm { since, bytes, lead: until, until };
+                self.handle_timeout(now, outlook);
+            }
+            Step::Warm { until, .. } if until <= now => {
+                let until = now.saturating_add(outlook.cost.count());
+                self.reports = 0;
+                self.step = Step::Count { since: now, bytes: outlook.done, until };
             }
             Step::Count { since, bytes, until } if until <= now => {
-                let nanos = now.saturating_sub(since).as_nanos().max(1);
-                let came = u128::from(done.saturating_sub(bytes));
-                let rate = u64::try_from(came * 1_000_000_000 / nanos).unwrap_or(u64::MAX);
-                self.counted(now, rate, most);
+                let (came, time) = (outlook.done.saturating_sub(bytes), now.saturating_sub(since));
+                let most = COUNT_MAX.max(outlook.cost.count());
+                if self.reports < REPORTS * self.level && time < most {
+                    // Too little to tell: connections report their bytes in gulps.
+                    let until = now.saturating_add(COUNT_MIN / 4).min(since.saturating_add(most));
+                    self.step = Step::Count { since, bytes, until };
+                } else {
+                    self.counted(now, rate(came, time), outlook);
+                }
             }
             _ => {}
         }
     }
 
-    fn counted(&mut self, now: Duration, rate: u64, most: usize) {
-        let grown = rate > 0 && u128::from(rate) * 100 >= u128::from(self.rate) * WORTH;
-        if self.level > self.before && !grown {
+    fn counted(&mut self, now: Duration, rate: u64, outlook: Outlook) {
+        let (level, before) = (self.level as u128, self.before.max(1) as u128);
+        let gain = u128::from(rate) * 100 / u128::from(self.rate.max(1));
+        if level > before && before > 1 && (rate == 0 || gain < WORTH) {
+            // The first few are of use when one fails or lags, too; more have to bring more.
             self.level = self.before;
             self.step = Step::Settled;
-        } else if self.level >= most {
+        } else if self.level >= outlook.most || !outlook.is_worth_more(rate) {
+            if before > 1 {
+                // As many as the rate needs if each brings what each brought before.
+                let needed = before.saturating_mul(gain).saturating_mul(WORTH) / 10_000 + 1;
+                self.level = self.level.min(usize::try_from(needed).unwrap_or(usize::MAX));
+            }
             self.step = Step::Settled;
         } else {
+            // Each brought as much as those before: the end is far.
+            let even = self.rate > 0 && gain * before >= EVEN * level;
+            let factor = if even { 4 } else { 2 };
+            self.grow(now, self.level.saturating_mul(factor), outlook);
             self.rate = rate;
-            self.before = self.level;
-            self.level = self.level.saturating_mul(2).min(most);
-            self.step = Step::Warm { until: now.saturating_add(WARM) };
         }
+    }
+
+    fn grow(&mut self, now: Duration, level: usize, outlook: Outlook) {
+        self.before = self.level;
+        self.level = level.min(outlook.most.max(1));
+        let lead = outlook.cost.setup.saturating_add(outlook.cost.round_trip).min(WARM_MAX);
+        let lead = now.saturating_add(lead);
+        let until = lead.saturating_add((outlook.cost.round_trip * 2).min(WARM_MAX));
+        self.step = Step::Warm { since: now, bytes: outlook.done, lead, until };
     }
 }
 
-/// Connections at first.
+impl Outlook {
+    /// Whether a connection is so far away that it would take as long to get going alone: a TCP
+    /// window doubles once in a round trip.
+    fn is_far(&self) -> bool {
+        let doublings = (1 + self.left / FIRST_WINDOW).ilog2();
+        let least = self.cost.round_trip.saturating_mul(doublings);
+        least.as_nanos() >= self.cost.time().as_nanos() * SHARE
+    }
+
+    /// Whether the time that is left at this rate is long beside what a connection costs.
+    fn is_worth_more(&self, rate: u64) -> bool {
+        let left = u128::from(self.left) * 1_000_000_000 / u128::from(rate.max(1));
+        left >= self.cost.time().as_nanos() * SHARE
+    }
+}
+
+impl Cost {
+    /// All of it; never less than it takes to tell a rate.
+    fn time(self) -> Duration {
+        self.setup.saturating_add(self.round_trip).max(COST_MIN)
+    }
+
+    /// How long is counted at least.
+    fn count(self) -> Duration {
+        (self.round_trip * 2).clamp(COUNT_MIN, COUNT_MAX)
+    }
+}
+
+fn rate(bytes: u64, time: Duration) -> u64 {
+    let rate = u128::from(bytes) * 1_000_000_000 / time.as_nanos().max(1);
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+/// Connections at first, where one is not enough.
 const START: usize = 4;
 
-/// How long new connections have to find their pace.
-const WARM: Duration = Duration::from_millis(500);
+/// The time that is left must be so many times as long as what a connection costs.
+const SHARE: u128 = 3;
 
-/// How long is counted.
-const COUNT: Duration = Duration::from_millis(500);
+/// No connection costs less: nothing is known of the rate before.
+const COST_MIN: Duration = Duration::from_millis(25);
 
-/// What twice the connections must bring at least, in percent of the rate before.
+/// How long new connections have to come, and then to find their pace, at most.
+const WARM_MAX: Duration = Duration::from_millis(500);
+
+/// How long is counted, at least and at most.
+const COUNT_MIN: Duration = Duration::from_millis(100);
+const COUNT_MAX: Duration = Duration::from_millis(500);
+
+/// So many reports of each connection tell its rate, however short the time.
+const REPORTS: usize = 4;
+
+/// What more connections must bring at least, in percent of the rate before.
 const WORTH: u128 = 115;
 
+/// From so many percent of its share on, a connection brought as much as those before it.
+const EVEN: u128 = 75;
+
+/// What a server sends before it hears that anything arrived.
+const FIRST_WINDOW: u64 = 14_600;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A path that gives `each` bytes a second to a connection and `all` to all of them.
-    fn settle(each: u64, all: u64, most: usize) -> usize {
-        let mut ramp = Ramp::new(Duration::ZERO);
-        let (mut now, mut done) = (Duration::ZERO, 0);
-        while let Some(next) = ramp.next_timeout() {
-            let rate = (each * ramp.limit().min(most) as u64).min(all);
-            done += rate * (next - now).as_millis() as u64 / 1000;
-            now = next;
-            ramp.handle_timeout(now, done, most);
-            assert!(now < Duration::from_secs(10), "it settles soon");
-        }
-        ramp.limit()
-    }
-
-    #[test]
-    fn it_grows_while_the_rate_does() {
-        assert_eq!(settle(1_000_000, u64::MAX, 16), 16);
-        assert_eq!(settle(1_000_000, u64::MAX, 10), 10);
-    }
-
-    #[test]
-    fn it_settles_at_the_knee() {
-        assert_eq!(settle(10_000_000, 10_000_000, 16), 4);
-        assert_eq!(settle(1_000_000, 8_000_000, 16), 8);
-        assert_eq!(settle(0, 0, 16), 4, "a path that stands still needs no more of them");
-    }
-
-    #[test]
-    fn an_explicit_number_is_obeyed() {
-        assert_eq!(Ramp::none().limit(), usize::MAX);
-        assert_eq!(Ramp::none().next_timeout(), None);
-    }
-}
+mod tests;

@@ -3,41 +3,45 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
-    Resolved, Stage, Store, Transfer,
-    conn::{Job, Link, Role, State},
+    Stage, Store, Transfer,
+    conn::{Job, Link},
+    edition::{self, Resolved},
+    place::Pause,
     probe::{Question, Version},
     retry::Charge,
-    work::{Blame, Work},
+    work::Blame,
 };
-use crate::orders::{Attempt, Command, Failure, Note, Phase, StoreOp, Trouble, Verdict};
-use crate::range::RangeSet;
+use crate::http::{field::RetryAfter, redirect::Origin};
+use crate::orders::{Attempt, Failure, Note, Patience, Phase, Verdict};
 
 /// A failed attempt, at a request or at a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Lost {
     pub(super) failure: Failure,
-    /// Which mirror lost it.
-    mirror: Option<usize>,
+    /// Which place lost it, and where that is.
+    pub(super) place: usize,
+    pub(super) origin: Option<Origin>,
     /// What was asked for, if that was leased.
-    range: Option<Range<u64>>,
+    pub(super) range: Option<Range<u64>>,
     /// The first byte that did not come.
-    at: u64,
+    pub(super) at: u64,
     pub(super) brought: u64,
-    blame: Blame,
-    sent: Duration,
+    pub(super) blame: Blame,
+    pub(super) sent: Duration,
     /// The request, if one was sent.
-    attempt: Option<Attempt>,
-    part: bool,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) part: bool,
     /// The connection has never brought an answer.
     pub(super) unproven: bool,
 }
 
 impl Lost {
     /// A request that failed.
-    pub(super) fn of(job: &Job, failure: Failure, unproven: bool) -> Self {
+    pub(super) fn of(link: &Link, job: &Job, failure: Failure, unproven: bool) -> Self {
         Self {
             failure,
-            mirror: job.mirror,
+            place: job.place,
+            origin: link.origin.clone(),
             range: job.leased.then(|| job.span.clone()),
             at: job.at,
             brought: job.brought(),
@@ -53,7 +57,8 @@ impl Lost {
     pub(super) fn unopened(link: &Link, failure: Failure) -> Self {
         Self {
             failure,
-            mirror: link.mirror,
+            place: link.place,
+            origin: link.origin.clone(),
             range: None,
             at: 0,
             brought: 0,
@@ -67,29 +72,24 @@ impl Lost {
 }
 
 impl Transfer {
-    /// Why it fails, as soon as that is known: before it is over, which takes as long as the
-    /// slowest of what runs still.
-    #[must_use]
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
-    }
-
     /// Decides what follows from a failed attempt. What it did not bring is free again already.
-    pub(super) fn lost(&mut self, lost: Lost) {
+    pub(super) fn lost(&mut self, mut lost: Lost) {
         if matches!(self.stage, Stage::Draining | Stage::Failing | Stage::Over) {
             return;
         }
-        let lost = match lost.mirror {
-            Some(index) => match self.mirror_lost(index, lost) {
-                Some(lost) => lost,
-                None => return,
-            },
-            None => lost,
+        self.obey(&mut lost);
+        let lost = if lost.place == self.places.lead {
+            lost
+        } else if let Some(lost) = self.place_lost(lost) {
+            lost
+        } else {
+            return;
         };
         let verdict = self.verdict(&lost.failure);
         let owed = lost.range.as_ref().is_none_or(|range| lost.at < range.end);
-        let confirming = self.object.is_none() && matches!(self.question, Question::Confirm(_));
-        let late = self.work.is_complete() && !confirming || !owed;
+        let confirming =
+            self.edition.object.is_none() && matches!(self.edition.question, Question::Confirm(_));
+        let late = self.edition.work.is_complete() && !confirming || !owed;
         if verdict != Verdict::Fatal && late {
             // A late error: the bytes were all there before it.
             return;
@@ -99,32 +99,90 @@ impl Transfer {
             Verdict::Fatal => self.give_up(lost),
             Verdict::Restart if self.may_restart() => self.restart(),
             Verdict::Restart => self.give_up(lost),
-            Verdict::RetryFree if self.stale < STALE_MAX => self.stale += 1,
-            Verdict::RetryFree | Verdict::Retry if self.is_surplus(&lost) => self.fewer(None),
-            Verdict::RetryLater { after } if self.is_surplus(&lost) => self.fewer(after),
+            Verdict::RetryFree if self.is_excused(&lost) => self.excuse(&lost),
+            Verdict::RetryFree | Verdict::Retry | Verdict::RetryLater { .. }
+                if self.is_surplus(&lost) =>
+            {
+                let after = match verdict {
+                    Verdict::RetryLater { after } => after.and_then(|after| self.wait_of(after)),
+                    _ => None,
+                };
+                self.excuse(&lost);
+                self.fewer(lost.place, after);
+            }
             Verdict::RetryFree | Verdict::Retry => self.again(lost, Duration::ZERO),
             Verdict::RetryLater { after } => self.later(lost, after),
             Verdict::RetryFew => self.lied_to(lost),
         }
     }
 
+    /// Whatever the answer was, the wait that it asks for is of its origin, and of every connection
+    /// to that (contract 14). A wait that is too long is a failure at its first sight.
+    fn obey(&mut self, lost: &mut Lost) {
+        let Failure::Status { status, retry_after, .. } = &mut lost.failure else { return };
+        let (status, after) = (*status, *retry_after);
+        let Some(after) = after else { return };
+        let wait = self.wait_of(after);
+        *retry_after = wait.map(|wait| RetryAfter::Seconds(wait.as_secs()));
+        let Some(wait) = wait else { return };
+        let limit = self.too_long(wait).filter(|_| self.policy.retries > 0);
+        let later = matches!(self.verdict(&lost.failure), Verdict::RetryLater { .. });
+        match limit {
+            Some(limit) if later => {
+                lost.failure = Failure::Patience { status, asked: wait, limit };
+            }
+            Some(_) => {}
+            None => self.hold(lost.origin.clone(), wait, &lost.failure.clone()),
+        }
+    }
+
+    /// What is too short for a wait.
+    fn too_long(&self, wait: Duration) -> Option<Patience> {
+        if self.deadline().is_some_and(|end| self.now.saturating_add(wait) > end) {
+            Some(Patience::Transfer)
+        } else if self.budget.in_time(self.now, wait).is_none() {
+            Some(Patience::Retries)
+        } else {
+            (wait > self.policy.retry_after_max).then_some(Patience::Wait)
+        }
+    }
+
     /// Once, when the user allows it; and once when it is what an earlier run left that is of
     /// another version: a stale part file is no failure, least of all one that repeats for ever.
     fn may_restart(&self) -> bool {
-        let stale_part = self.object.is_none() && self.held.is_some();
+        let stale_part = self.edition.object.is_none() && self.edition.held.is_some();
         !self.restarted && (self.policy.restart_on_change || stale_part)
     }
 
-    fn verdict(&self, failure: &Failure) -> Verdict {
+    pub(super) fn verdict(&self, failure: &Failure) -> Verdict {
         match failure.verdict() {
+            // What must not be asked before a time that is too late is not asked again.
+            verdict if matches!(failure, Failure::Patience { .. }) => verdict,
             Verdict::Fatal if self.policy.retry_all && failure.is_remote() => Verdict::Retry,
             verdict => verdict,
         }
     }
 
-    /// A connection beyond those that the server serves: the others go on, so nothing failed. With
-    /// no retries allowed every failure counts.
-    fn is_surplus(&self, lost: &Lost) -> bool {
+    /// A kept-alive connection that was dead already is nobody's fault; but a span is excused once,
+    /// or one that is never served would find them all dead.
+    fn is_excused(&self, lost: &Lost) -> bool {
+        let once = lost.range.is_none() || self.policy.retries == 0 || !lost.blame.excused;
+        once && self.budget.may_excuse()
+    }
+
+    fn excuse(&mut self, lost: &Lost) {
+        self.budget.excuse();
+        if let Some(range) = &lost.range
+            && lost.at < range.end
+        {
+            self.edition.work.blame(lost.at, Blame { excused: true, ..lost.blame });
+        }
+    }
+
+    /// A connection beyond those that the server ever served at once: the others go on, so nothing
+    /// failed. With no retries allowed every failure counts, and so does one more failure of a part
+    /// that failed otherwise.
+    pub(super) fn is_surplus(&self, lost: &Lost) -> bool {
         let refusal = match &lost.failure {
             Failure::Connect { .. } | Failure::Receive { .. } | Failure::Stale => true,
             Failure::Timeout { phase, .. } => matches!(phase, Phase::Connect | Phase::Head),
@@ -132,43 +190,45 @@ impl Transfer {
             Failure::ShortBody { .. } => lost.brought == 0,
             _ => false,
         };
-        let others = self.links.values().any(|link| link.proven && link.is_busy());
+        let others = self.links.proven(lost.place);
+        let (now, again) = (self.now, lost.blame.excused);
+        let beyond = self
+            .places
+            .at(lost.place)
+            .is_some_and(|of| of.crowd.is_beyond(others) && !(again && of.crowd.is_known(now)));
         self.stage == Stage::Moving
             && self.policy.retries > 0
             && lost.unproven
             && lost.brought == 0
+            && lost.blame.failures == 0
             && refusal
-            && others
+            && beyond
     }
 
-    /// The server takes no more connections than there are now.
-    fn fewer(&mut self, after: Option<u64>) {
-        let alive = self.links.values().filter(|l| !l.is_idle() && !l.is_closing()).count();
-        let after = after.map(Duration::from_secs);
-        if self.crowd.lower(self.now, alive, after) {
-            self.note(Note::FewerConnections(self.crowd.limit()));
+    /// A place takes no more connections than there are now.
+    pub(super) fn fewer(&mut self, place: usize, after: Option<Duration>) {
+        let alive = |link: &Link| link.place == place && !link.is_idle() && !link.is_closing();
+        let (now, alive) = (self.now, self.links.count(alive));
+        let Some(of) = self.places.at_mut(place) else { return };
+        if of.crowd.lower(now, alive, after) {
+            let limit = of.crowd.limit();
+            self.note(Note::FewerConnections(limit));
         }
     }
 
-    /// 429, 503 and the like: fewer connections, and not before the server said.
-    fn later(&mut self, lost: Lost, after: Option<u64>) {
-        let after = after.map(Duration::from_secs);
-        if let Some(delay) = after {
-            let over = delay > self.policy.retry_delay_max
-                || self.deadline().is_some_and(|end| self.now.saturating_add(delay) > end)
-                || self.budget.in_time(self.now, delay).is_none();
-            if over {
-                return self.give_up(lost);
-            }
-        }
-        if self.stage == Stage::Moving && lost.sent >= self.crowd.lowered() {
-            let busy = self.links.values().filter(|link| link.is_busy()).count();
-            if self.planned > 1 && self.crowd.lower(self.now, busy.div_ceil(2), after) {
-                self.note(Note::FewerConnections(self.crowd.limit()));
-            }
-        }
-        if let Some(delay) = after {
-            self.hold(delay, lost.failure.clone(), true);
+    /// 429, 503 and the like: not before the server said, or with fewer connections.
+    fn later(&mut self, lost: Lost, after: Option<RetryAfter>) {
+        let after = after.and_then(|after| self.wait_of(after));
+        let (now, place) = (self.now, lost.place);
+        let busy = self.links.count(|link| link.place == place && link.is_busy());
+        if after.is_none()
+            && self.policy_parallel()
+            && let Some(of) = self.places.at_mut(place)
+            && lost.sent >= of.crowd.lowered()
+            && of.crowd.spare(now, busy)
+        {
+            let limit = of.crowd.limit();
+            self.note(Note::FewerConnections(limit));
         }
         self.again(lost, after.unwrap_or_default());
     }
@@ -179,8 +239,8 @@ impl Transfer {
             lost.blame.lies = lost.blame.lies.saturating_add(1);
             lost.blame.lies
         } else {
-            self.lies = self.lies.saturating_add(1);
-            self.lies
+            self.edition.lies = self.edition.lies.saturating_add(1);
+            self.edition.lies
         };
         if lies >= LIES_MAX {
             return self.give_up(lost);
@@ -190,39 +250,45 @@ impl Transfer {
 
     /// Charges the failure, and asks again after a delay of at least `least`.
     fn again(&mut self, lost: Lost, least: Duration) {
-        let from_zero = self.object.as_ref().is_some_and(|object| !object.ranged)
+        let from_zero = self.edition.object.as_ref().is_some_and(|object| !object.ranged)
             && self.store == Store::Ready
             && !self.can_rejoin();
         if from_zero {
-            self.from_zero = self.from_zero.saturating_add(1);
+            self.edition.from_zero = self.edition.from_zero.saturating_add(1);
         }
         let failures =
             if lost.brought > 0 && !from_zero { 0 } else { lost.blame.failures.saturating_add(1) };
         let charge = Charge {
             sent: lost.sent,
             brought: if from_zero { 0 } else { lost.brought },
-            failures: failures.max(self.from_zero),
+            failures: failures.max(self.edition.from_zero),
         };
-        let (total, done) = (self.work.total(), self.work.done_bytes());
-        let Some(delay) = self.budget.charge(self.now, charge, total, done) else {
+        let (total, done) = (self.edition.work.total(), self.edition.work.done_bytes());
+        let delay = self.budget.charge(self.now, charge, total, done);
+        let row = failures.max(self.budget.streak());
+        let hurried = row > SOON && self.may_hurry();
+        let Some(delay) = delay.filter(|_| !hurried) else {
             return self.give_up(lost);
         };
         let delay = delay.max(least);
-        self.facts.retries += 1;
-        let row = failures.max(self.budget.streak());
+        self.counts.retries += 1;
         self.note(Note::Retrying { failure: lost.failure.clone(), delay, failures: row });
+        let until = self.now.saturating_add(delay);
         if lost.range.is_some() && !delay.is_zero() {
-            let due = self.now.saturating_add(delay);
-            self.work.blame(lost.at, Blame { failures, lies: lost.blame.lies, due });
+            self.edition.work.blame(lost.at, Blame { failures, due: until, ..lost.blame });
         }
         let alone = lost.range.is_none() || self.budget.streak() > 0 || !self.policy_parallel();
         if alone && !delay.is_zero() {
-            self.hold(delay, lost.failure, false);
+            let pause = Pause { until, why: lost.failure };
+            let of = self.places.first_mut();
+            if of.pause.as_ref().is_none_or(|pause| pause.until < until) {
+                of.pause = Some(pause);
+            }
         }
     }
 
     fn policy_parallel(&self) -> bool {
-        self.stage == Stage::Moving && self.planned > 1
+        self.stage == Stage::Moving && self.edition.planned > 1
     }
 
     fn give_up(&mut self, lost: Lost) {
@@ -234,163 +300,63 @@ impl Transfer {
         self.fail(lost.failure, range, attempts);
     }
 
-    /// A URL after redirects may expire, and a range may be redirected elsewhere: the original is
-    /// asked again, once, as long as it leads on (HT-10).
-    fn may_resolve_again(&self, lost: &Lost) -> bool {
+    /// A URL after redirects may expire, and a range may be redirected elsewhere: the one that the
+    /// user gave is asked again, once, as long as it leads on (HT-10).
+    pub(super) fn may_resolve_again(&self, lost: &Lost) -> bool {
         let Failure::Status { status, .. } = lost.failure else { return false };
-        let Some(object) = &self.object else { return false };
+        let (Some(spot), Some(find), Some(place)) = (
+            self.edition.spot(lost.place),
+            self.edition.find(lost.place),
+            self.places.at(lost.place),
+        ) else {
+            return false;
+        };
         let moved = matches!(status, 301 | 302 | 303 | 307 | 308);
-        let expired = matches!(status, 401 | 403 | 404 | 410) && object.url != self.original;
-        lost.part && (moved || expired) && (self.is_outdated(lost) || self.may_resolve())
+        let expired = matches!(status, 401 | 403 | 404 | 410) && spot.url != place.asked;
+        let outdated = lost.attempt.is_some_and(|attempt| find.is_outdated(attempt.0));
+        let again = find.may_resolve(self.edition.work.done_bytes());
+        lost.part && (moved || expired) && (outdated || again)
     }
 
-    /// Whether it was sent before the original URL was asked again.
-    fn is_outdated(&self, lost: &Lost) -> bool {
-        self.resolved.zip(lost.attempt).is_some_and(|(last, attempt)| attempt.0 < last.attempt)
+    /// Whether the URL of a place said that it would not work any more by now, and the one that the
+    /// user gave may.
+    pub(super) fn is_expired(&self, place: usize) -> bool {
+        let expires = self.edition.spot(place).and_then(|spot| spot.expires);
+        let done = self.edition.work.done_bytes();
+        expires.is_some_and(|at| at <= self.now)
+            && self.edition.find(place).is_some_and(|find| find.may_resolve(done))
     }
 
-    /// Whether the original URL was not asked again since, or bytes came of it.
-    fn may_resolve(&self) -> bool {
-        self.resolved.is_none_or(|last| self.work.done_bytes() > last.done)
-    }
-
-    /// Whether the URL said that it would not work any more by now, and the original may.
-    pub(super) fn is_expired(&self) -> bool {
-        let expires = self.object.as_ref().and_then(|object| object.expires);
-        expires.is_some_and(|at| at <= self.now) && self.may_resolve()
-    }
-
-    /// Asks the original URL where the object is now. Requests that failed because of the old place
-    /// meanwhile have done so once for all.
+    /// Asks the place that leads where the object is now. Requests that failed because of the old
+    /// URL meanwhile have done so once for all.
     pub(super) fn resolve_again(&mut self, lost: Option<&Lost>) {
-        if lost.is_some_and(|lost| self.is_outdated(lost)) || self.stage != Stage::Moving {
+        let lead = self.places.lead;
+        let Some(find) = self.edition.find(lead) else { return };
+        let attempt = lost.and_then(|lost| lost.attempt);
+        let outdated = attempt.is_some_and(|attempt| find.is_outdated(attempt.0));
+        if outdated || self.stage != Stage::Moving {
             return;
         }
-        let Some(object) = &self.object else { return };
-        let version = Version::Same(object.validators.clone());
-        self.question = Question::Rest { version, over: false };
-        self.chain = self.fresh_chain();
-        self.resolved = Some(Resolved { attempt: self.next_attempt, done: self.work.done_bytes() });
+        let Some(spot) = self.edition.spot(lead) else { return };
+        let version = Version::Same(spot.validators.clone());
+        let asked = self.places.first().asked.clone();
+        let resolved =
+            Resolved { attempt: self.links.next_attempt(), done: self.edition.work.done_bytes() };
+        if let Some(find) = self.edition.find_mut(lead) {
+            find.chain = edition::chain(&self.policy, &asked);
+            find.resolved = Some(resolved);
+        }
+        self.ask_rest(version, false);
         if let Some(lost) = lost {
-            self.facts.retries += 1;
+            self.counts.retries += 1;
             let (failure, delay) = (lost.failure.clone(), Duration::ZERO);
             self.note(Note::Retrying { failure, delay, failures: 1 });
-        }
-        self.stage = Stage::Asking;
-    }
-
-    /// The resource is another one now: everything is closed, then it begins anew.
-    fn restart(&mut self) {
-        self.restarted = true;
-        self.note(Note::FreshStart("the resource changed".to_owned()));
-        self.withdraw();
-        self.close_all();
-        self.stage = Stage::Draining;
-    }
-
-    /// Begins anew once no byte of the old version can come any more.
-    pub(super) fn drained(&mut self) {
-        if !self.links.is_empty() || self.store == Store::Preparing {
-            return;
-        }
-        self.store = Store::Unready;
-        self.held = None;
-        self.known = None;
-        self.object = None;
-        self.hold = None;
-        self.resolved = None;
-        self.planned = 1;
-        self.facts.resumed = 0;
-        self.facts.fallback = None;
-        self.work = Work::new(None, RangeSet::new());
-        self.chain = self.fresh_chain();
-        self.first_question();
-        self.stage = Stage::Asking;
-        self.ask();
-    }
-
-    /// The first failure that nothing can mend. Later ones are its consequences.
-    pub(super) fn fail(&mut self, failure: Failure, range: Option<Range<u64>>, attempts: u32) {
-        if matches!(self.stage, Stage::Failing | Stage::Over) {
-            return;
-        }
-        let url = match &self.object {
-            Some(object) if self.stage != Stage::Asking => object.url.clone(),
-            _ => self.chain.current().clone(),
-        };
-        self.trouble = Some(Trouble { failure, range, attempts, url });
-        self.stage = Stage::Failing;
-        self.withdraw();
-        self.close_all();
-    }
-
-    /// Takes back what the shell has not been told yet.
-    fn withdraw(&mut self) {
-        for command in std::mem::take(&mut self.commands) {
-            match command {
-                Command::Open { conn, .. } => {
-                    self.links.remove(&conn);
-                }
-                Command::Request { conn, .. } => {
-                    self.facts.requests -= 1;
-                    if let Some(link) = self.links.get_mut(&conn)
-                        && let State::Busy(job) = std::mem::replace(&mut link.state, State::Idle)
-                    {
-                        self.settle(&job);
-                    }
-                }
-                Command::Prepare { .. } => self.store = Store::Unready,
-                Command::Publish { .. } | Command::Keep => self.store = Store::Ready,
-                Command::Receive { .. } | Command::Skip { .. } | Command::Shrink { .. } => {}
-                Command::Close { .. } | Command::Abandon { .. } | Command::Note(_) => {
-                    self.commands.push_back(command);
-                }
-            }
-        }
-    }
-
-    /// The end of a failure: once nothing can write any more, the part file is left to its fate.
-    pub(super) fn failed(&mut self) {
-        let store = matches!(self.store, Store::Preparing | Store::Publishing);
-        if !self.links.is_empty() || store {
-            return;
-        }
-        let keep = self.policy.keep_part && self.is_worth_keeping();
-        self.stage = Stage::Over;
-        self.commands.push_back(Command::Abandon { keep });
-    }
-
-    /// Whether a later run can build on what is there: something proves which object it is, and the
-    /// failure was not that it is the wrong one.
-    fn is_worth_keeping(&self) -> bool {
-        let spoilt = match self.trouble.as_ref().map(|trouble| &trouble.failure) {
-            Some(Failure::Changed(_) | Failure::Digest { .. } | Failure::Internal(_)) => true,
-            Some(Failure::CannotResume { .. }) => true,
-            Some(Failure::Store { op, .. }) => *op == StoreOp::Sync,
-            _ => false,
-        };
-        let strong = match (&self.object, &self.held) {
-            (Some(object), _) => !object.coded && object.validators.strong().is_some(),
-            (None, Some(held)) => held.validator.is_some(),
-            (None, None) => false,
-        };
-        let coded = self.object.as_ref().is_some_and(|object| object.coded);
-        let guarded = strong || self.policy.digest && !coded;
-        guarded && self.work.total().is_some() && !spoilt
-    }
-
-    /// Whatever a request was leased and did not bring is free again.
-    pub(super) fn settle(&mut self, job: &Job) {
-        let current =
-            matches!(job.role, Role::Part | Role::Stream | Role::Wait | Role::Ask | Role::Scout);
-        if job.leased && current {
-            self.work.give_back(job.at..job.span.end);
         }
     }
 }
 
-/// Kept-alive connections that may turn out dead between two bytes of progress.
-const STALE_MAX: u32 = 64;
-
 /// Answers in a row that may be lies or garbage, the last of which is final (PG-17).
 const LIES_MAX: u32 = 4;
+
+/// Failures in a row after which a place that was not asked yet is tried before this one again.
+const SOON: u32 = 2;

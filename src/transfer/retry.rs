@@ -20,6 +20,8 @@ pub(super) struct Budget {
     streak_since: Duration,
     poor: u32,
     spent: u32,
+    /// Failures that were charged to nobody since bytes came.
+    excused: u32,
     random: u64,
 }
 
@@ -46,6 +48,7 @@ impl Budget {
             streak_since: now,
             poor: 0,
             spent: 0,
+            excused: 0,
             random: policy.seed ^ 0x9e37_79b9_7f4a_7c15,
         }
     }
@@ -53,6 +56,17 @@ impl Budget {
     /// Bytes came: what failed before was not for ever.
     pub(super) fn progress(&mut self) {
         self.streak = 0;
+        self.excused = 0;
+    }
+
+    /// Whether one more failure may be charged to nobody.
+    pub(super) fn may_excuse(&self) -> bool {
+        self.excused < EXCUSED_MAX
+    }
+
+    /// A failure is charged to nobody.
+    pub(super) fn excuse(&mut self) {
+        self.excused = self.excused.saturating_add(1);
     }
 
     /// Attempts in a row without a byte.
@@ -130,6 +144,9 @@ fn rich(total: Option<u64>) -> u64 {
 
 /// From so many bytes on an attempt is worth its while whatever the object's length.
 const RICH: u64 = 16 << 10;
+
+/// Failures between two bytes of progress that may be charged to nobody.
+const EXCUSED_MAX: u32 = 64;
 
 /// Attempts in a row that may bring next to nothing.
 const POOR_IN_A_ROW: u32 = 20;

@@ -25,6 +25,26 @@ pub(super) struct Blame {
     pub(super) lies: u32,
     /// Not to be asked for before.
     pub(super) due: Duration,
+    /// A failure at it was charged to nobody: a connection too many, or one that was dead already.
+    pub(super) excused: bool,
+    /// The places that failed to bring it while others may, by their bits.
+    pub(super) shunned: u32,
+}
+
+impl Blame {
+    fn shuns(&self, place: usize) -> bool {
+        self.shunned & bit(place) != 0
+    }
+
+    /// It was refused, and waits for its turn.
+    fn is_refused(&self) -> bool {
+        !self.due.is_zero() || self.shunned != 0
+    }
+}
+
+/// The bit of a place; those beyond share the last one.
+fn bit(place: usize) -> u32 {
+    1 << place.min(31)
 }
 
 impl Work {
@@ -73,24 +93,30 @@ impl Work {
         self.free.len()
     }
 
-    /// Takes the first free span that may be asked for at `now`, in file order, and what is held
-    /// against it. It never crosses the start of a span that failed before, so that the blame
+    /// Takes the first free span that may be asked of a place at `now`, in file order, and what is
+    /// held against it. It never crosses the start of a span that failed before, so that the blame
     /// stays where it belongs.
-    pub(super) fn lease(&mut self, now: Duration, piece: Piece) -> Option<(Range<u64>, Blame)> {
-        let span = self.free.iter().find_map(|gap| self.first_due(now, &gap))?;
+    pub(super) fn lease(
+        &mut self,
+        now: Duration,
+        piece: Piece,
+        place: usize,
+    ) -> Option<(Range<u64>, Blame)> {
+        let open = |blame: &Blame| blame.due <= now && !blame.shuns(place);
+        let span = self.free.iter().find_map(|gap| self.first_open(&gap, open))?;
         let span = span.start..piece.cut(span.start, span.end);
         self.free.remove(span.clone());
         let blame = self.blame.remove(&span.start).unwrap_or_default();
         Some((span, blame))
     }
 
-    fn first_due(&self, now: Duration, gap: &Range<u64>) -> Option<Range<u64>> {
+    fn first_open(&self, gap: &Range<u64>, open: impl Fn(&Blame) -> bool) -> Option<Range<u64>> {
         let mut start = gap.start;
         loop {
             let rest = self.blame.range(start + 1..gap.end.max(start + 1));
             let end = rest.map(|(at, _)| *at).next().unwrap_or(gap.end);
             match self.blame.get(&start) {
-                Some(blame) if blame.due > now => start = end,
+                Some(blame) if !open(blame) => start = end,
                 _ => return Some(start..end),
             }
             if start >= gap.end {
@@ -101,7 +127,17 @@ impl Work {
 
     /// Takes exactly this span, whoever it belongs to (the request that was just believed).
     pub(super) fn claim(&mut self, span: Range<u64>) {
+        self.blame.retain(|at, _| !span.contains(at));
         self.free.remove(span);
+    }
+
+    /// What was taken to be there is not.
+    pub(super) fn forget(&mut self, lost: &RangeSet) {
+        for range in lost.iter() {
+            self.done.remove(range.clone());
+            self.free.insert(range);
+        }
+        self.done_bytes = self.done.len();
     }
 
     /// A span, or what is left of one, is nobody's again.
@@ -114,6 +150,18 @@ impl Work {
     /// What a failed attempt leaves at the first byte that it owes.
     pub(super) fn blame(&mut self, at: u64, blame: Blame) {
         self.blame.insert(at, blame);
+    }
+
+    /// A place failed to bring the bytes from `at` on: the others are asked.
+    pub(super) fn shun(&mut self, at: u64, blame: Blame, place: usize) {
+        self.blame(at, Blame { shunned: blame.shunned | bit(place), ..blame });
+    }
+
+    /// No place is passed over any more for what it failed to bring.
+    pub(super) fn readmit(&mut self) {
+        for blame in self.blame.values_mut() {
+            blame.shunned = 0;
+        }
     }
 
     /// Whatever was held against spans is forgotten.
@@ -135,6 +183,70 @@ impl Work {
 
     /// Whether any free span may be asked for at `now`.
     pub(super) fn has_due(&self, now: Duration) -> bool {
-        self.free.iter().any(|gap| self.first_due(now, &gap).is_some())
+        self.free.iter().any(|gap| self.first_open(&gap, |blame| blame.due <= now).is_some())
+    }
+
+    /// How many spans were refused and may not be asked for again yet.
+    pub(super) fn waiting(&self, now: Duration) -> usize {
+        self.blame.values().filter(|blame| blame.due > now).count()
+    }
+
+    /// Whether a span that was refused may be asked for again.
+    pub(super) fn has_refused(&self, now: Duration) -> bool {
+        self.blame.values().any(|blame| blame.is_refused() && blame.due <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    fn lease(work: &mut Work, place: usize) -> Option<Range<u64>> {
+        work.lease(NOW, Piece::About(10), place).map(|(span, _)| span)
+    }
+
+    #[test]
+    fn a_blamed_span_waits_and_the_others_do_not() {
+        let mut work = Work::new(Some(30), RangeSet::new());
+        assert_eq!(lease(&mut work, 0), Some(0..10));
+        work.give_back(0..10);
+        let due = Duration::from_secs(2);
+        work.blame(0, Blame { failures: 1, due, ..Blame::default() });
+        work.blame(10, Blame::default());
+        assert_eq!((work.waiting(NOW), work.has_refused(NOW)), (1, false));
+        assert_eq!(work.next_due(NOW), Some(due));
+        assert_eq!(lease(&mut work, 0), Some(10..20));
+        assert_eq!(lease(&mut work, 0), Some(20..30));
+        assert!(!work.has_due(NOW) && work.has_due(due) && work.has_refused(due));
+        let (span, blame) = work.lease(due, Piece::All, 0).expect("it is due");
+        assert_eq!((span, blame.failures), (0..10, 1));
+        assert!(!work.has_refused(due), "it is under way");
+    }
+
+    #[test]
+    fn what_a_place_failed_to_bring_is_for_the_others() {
+        let mut work = Work::new(Some(10), RangeSet::new());
+        let (span, blame) = work.lease(NOW, Piece::All, 1).expect("all of it");
+        work.give_back(span);
+        work.shun(0, blame, 1);
+        assert_eq!(lease(&mut work, 1), None);
+        assert!(work.has_refused(NOW));
+        assert_eq!(lease(&mut work, 0), Some(0..10));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_missing_again() {
+        let mut work = Work::new(Some(30), RangeSet::new());
+        work.claim(0..30);
+        work.wrote(0..30);
+        assert!(work.is_complete());
+        let mut lost = RangeSet::new();
+        lost.insert(5..8);
+        lost.insert(20..21);
+        work.forget(&lost);
+        assert_eq!((work.left(), work.free_bytes(), work.frontier()), (4, 4, 5));
+        assert_eq!(lease(&mut work, 0), Some(5..8));
     }
 }

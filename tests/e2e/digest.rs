@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use digest::Digest as _;
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 e2e_test!(a_right_digest_is_success, |t| {
     for (number, size) in [0, 1, 100 * KIB, 5 * MIB + 3].into_iter().enumerate() {

@@ -27,79 +27,67 @@ fn reported(output: &Output, algorithm: &str) -> (String, bool) {
     (value, entry["verified"].as_bool().unwrap_or_default())
 }
 
-e2e_test!(
-    #[ignore = "waits for several digests"]
-    what_was_verified_and_what_was_printed_are_both_told,
-    |t| {
-        let (object, origin) = (object(), Origin::of(&object()).start());
-        for connections in ["-j1", "-j4"] {
-            let sha256 = object.sha256();
-            let args = ["--sha256", &sha256, "--print-digest=md5", "-o", "object.bin"];
-            let output = t.uget(args).args([connections, "--json", &origin.url()]).run();
-            t.delivers(&output, "object.bin", &object);
-            assert_eq!(reported(&output, "sha256"), (sha256.clone(), true));
-            assert_eq!(reported(&output, "md5"), (md5(&object), false));
-            let report = output.json();
-            assert_eq!(report["sha256"], sha256.as_str());
-            assert_eq!(report["verified"], true);
-            t.clear();
-            // The same for people: both in full, and one verified.
-            let output = t.uget(args).args([connections, &origin.url()]).run();
-            t.delivers(&output, "object.bin", &object);
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            for value in [&sha256, &md5(&object)] {
-                output.check(said.contains(value), &format!("{value} is not told"));
-            }
-            assert_eq!(said.matches("verified").count(), 1, "{said}");
-            output.check(!said.contains("md5 verified"), "nobody could verify the MD5");
-            t.clear();
-        }
-    }
-);
-
-e2e_test!(
-    #[ignore = "waits for several digests"]
-    every_digest_that_is_given_has_to_match,
-    |t| {
-        let (object, origin) = (object(), Origin::of(&object()).start());
-        let other = Object::random(681, 10);
-        let (right, wrong) = (format!("md5:{}", md5(&object)), format!("md5:{}", md5(&other)));
-        let good = ["--sha256", &object.sha256(), "--digest", &right];
-        let also = format!("sha1:{}", sha1(&object));
-        let output = t.uget(good).args(["--digest", &also, "--json", &origin.url()]).run();
+e2e_test!(what_was_verified_and_what_was_printed_are_both_told, |t| {
+    let (object, origin) = (object(), Origin::of(&object()).start());
+    for connections in ["-j1", "-j4"] {
+        let sha256 = object.sha256();
+        let args = ["--sha256", &sha256, "--print-digest=md5", "-o", "object.bin"];
+        let output = t.uget(args).args([connections, "--json", &origin.url()]).run();
         t.delivers(&output, "object.bin", &object);
-        for (algorithm, value) in
-            [("sha256", object.sha256()), ("md5", md5(&object)), ("sha1", sha1(&object))]
-        {
-            assert_eq!(reported(&output, algorithm), (value, true));
-        }
-        t.clear();
-        for args in [
-            ["--sha256", &object.sha256(), "--digest", &wrong],
-            ["--sha256", &other.sha256(), "--digest", &right],
-            ["--digest", &right, "--digest", &format!("sha1:{}", sha1(&other))],
-        ] {
-            let output = t.uget(args).arg(origin.url()).run();
-            t.refuses(&output, 100);
-            t.holds_only(&output, &[]);
-        }
-    }
-);
-
-e2e_test!(
-    #[ignore = "waits for several digests"]
-    several_digests_are_printed,
-    |t| {
-        let (object, origin) = (object(), Origin::of(&object()).start());
-        let args = ["--print-digest", "--print-digest=md5", "--print-digest=sha1", "--json", "-j4"];
-        let output = t.uget(args).arg(origin.url()).run();
-        t.delivers(&output, "object.bin", &object);
-        assert_eq!(reported(&output, "sha256"), (object.sha256(), false));
+        assert_eq!(reported(&output, "sha256"), (sha256.clone(), true));
         assert_eq!(reported(&output, "md5"), (md5(&object), false));
-        assert_eq!(reported(&output, "sha1"), (sha1(&object), false));
-        assert_eq!(output.json()["verified"], false);
+        let report = output.json();
+        assert_eq!(report["sha256"], sha256.as_str());
+        assert_eq!(report["verified"], true);
+        t.clear();
+        // The same for people: both in full, and one verified.
+        let output = t.uget(args).args([connections, &origin.url()]).run();
+        t.delivers(&output, "object.bin", &object);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        for value in [&sha256, &md5(&object)] {
+            output.check(said.contains(value), &format!("{value} is not told"));
+        }
+        assert_eq!(said.matches("verified").count(), 1, "{said}");
+        output.check(!said.contains("md5 verified"), "nobody could verify the MD5");
+        t.clear();
     }
-);
+});
+
+e2e_test!(every_digest_that_is_given_has_to_match, |t| {
+    let (object, origin) = (object(), Origin::of(&object()).start());
+    let other = Object::random(681, 10);
+    let (right, wrong) = (format!("md5:{}", md5(&object)), format!("md5:{}", md5(&other)));
+    let good = ["--sha256", &object.sha256(), "--digest", &right];
+    let also = format!("sha1:{}", sha1(&object));
+    let output = t.uget(good).args(["--digest", &also, "--json", &origin.url()]).run();
+    t.delivers(&output, "object.bin", &object);
+    for (algorithm, value) in
+        [("sha256", object.sha256()), ("md5", md5(&object)), ("sha1", sha1(&object))]
+    {
+        assert_eq!(reported(&output, algorithm), (value, true));
+    }
+    t.clear();
+    for args in [
+        ["--sha256", &object.sha256(), "--digest", &wrong],
+        ["--sha256", &other.sha256(), "--digest", &right],
+        ["--digest", &right, "--digest", &format!("sha1:{}", sha1(&other))],
+    ] {
+        let output = t.uget(args).arg(origin.url()).run();
+        t.refuses(&output, 100);
+        t.holds_only(&output, &[]);
+    }
+});
+
+e2e_test!(several_digests_are_printed, |t| {
+    let (object, origin) = (object(), Origin::of(&object()).start());
+    let args = ["--print-digest", "--print-digest=md5", "--print-digest=sha1", "--json", "-j4"];
+    let output = t.uget(args).arg(origin.url()).run();
+    t.delivers(&output, "object.bin", &object);
+    assert_eq!(reported(&output, "sha256"), (object.sha256(), false));
+    assert_eq!(reported(&output, "md5"), (md5(&object), false));
+    assert_eq!(reported(&output, "sha1"), (sha1(&object), false));
+    assert_eq!(output.json()["verified"], false);
+});
 
 e2e_test!(two_values_of_one_algorithm_are_a_mistake, |t| {
     let origin = Origin::of(&object()).start();

@@ -1,6 +1,6 @@
 //! Surroundings that refuse something: system calls, locked memory, descriptors, the network.
 
-use crate::{MIB, e2e_test, support::*};
+use crate::{MIB, support::*, wire_test as e2e_test};
 
 const ERRNOS: [i32; 5] = [libc::EPERM, libc::ENOSYS, libc::ENOMEM, libc::EINVAL, libc::EOPNOTSUPP];
 
@@ -9,7 +9,7 @@ const TMPFS: rustix::fs::FsWord = 0x0102_1994;
 
 /// A case on which the engine has no bearing: it is chosen by the run.
 fn case(case: impl FnOnce(&Test)) {
-    Test::run_on(Engine::Threads, case);
+    Test::run_on(Engine::Epoll, case);
 }
 
 fn object() -> Object {
@@ -31,9 +31,7 @@ e2e_test!(an_engine_that_is_named_is_used, |t| {
     let output = t.uget(["-j4", "--json", &origin.url()]).run();
     output.succeeds();
     t.holds(&output, "object.bin", &object());
-    // `threads` is what epoll was called.
-    let name = if t.engine == Engine::Threads { "epoll" } else { t.engine.name() };
-    assert_eq!(output.json()["engine"], name);
+    assert_eq!(output.json()["engine"], t.engine.name());
 });
 
 #[test]
@@ -206,6 +204,7 @@ fn failing_file_calls_are_write_errors() {
             for errno in [libc::EIO, libc::ENOSPC] {
                 let origin = Origin::of(&object()).start();
                 let denied = Sandbox::default().deny(call, errno);
+                // What epoll was called.
                 let args = ["--engine", "threads", "--fsync", "-j4", "--retries", "1"];
                 let args = [args.as_slice(), &["-o", "object.bin"]].concat();
                 let output = t.bare(args).arg(origin.url()).sandbox(denied).run();

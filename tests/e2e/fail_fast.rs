@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{MIB, e2e_test, support::*};
+use crate::{MIB, support::*, wire_test as e2e_test};
 
 /// More than the 100 ms that the design promises: the machine may be busy.
 const SLACK: Duration = Duration::from_millis(600);

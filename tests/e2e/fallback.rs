@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 fn object() -> Object {
     Object::random(20, 3 * MIB + 1)

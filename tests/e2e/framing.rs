@@ -3,7 +3,7 @@
 
 use std::{io::Write as _, time::Duration};
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 /// Every answer is refused with one of these codes, plain and ranged, and leaves nothing behind.
 fn all_refused(t: &Test, codes: &[i32], answers: &[&[u8]]) {

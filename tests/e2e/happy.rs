@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 e2e_test!(sizes_around_the_part_size, |t| {
     let part = 64 * KIB;
@@ -169,7 +169,8 @@ e2e_test!(the_default_is_right_too, |t| {
 
 e2e_test!(nothing_is_visible_before_the_end, |t| {
     let object = Object::random(10, 4 * MIB);
-    let origin = Origin::of(&object).mode(Mode::Stall { from: 3, times: 1, at: 1000 }).start();
+    let origin =
+        Origin::of(&object).mode(Mode::Stall { from: 3, times: usize::MAX, at: 1000 }).start();
     let running = t.uget(["-j4", "--chunk-size", "262144", &origin.url()]).start();
     assert!(origin.log().wait(|all| all.iter().any(|one| one.request.number == 3)));
     std::thread::sleep(Duration::from_millis(200));

@@ -21,8 +21,7 @@ e2e_test!(a_report_has_the_facts, |t| {
     check("transferred", object.len().into());
     check("etag", "\"v1\"".into());
     check("strategy", "ranges".into());
-    let threads = t.engine == Engine::Threads;
-    check("engine", if threads { "epoll" } else { t.engine.name() }.into());
+    check("engine", t.engine.name().into());
     check("requests", origin.log().count().into());
     check("retries", 0.into());
     check("verified", true.into());

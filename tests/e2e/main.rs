@@ -37,6 +37,7 @@ mod signals;
 mod stated;
 mod strict206;
 mod timeout;
+mod trickle;
 
 /// A kibibyte and a mebibyte, in bytes.
 const KIB: usize = 1 << 10;

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 const SIZE: usize = 4 * MIB;
 const ARGS: [&str; 5] = ["-j4", "--chunk-size", "131072", "--retries", "2"];
@@ -46,6 +46,25 @@ fn after(setup: Setup, mirror: &Arc<Origin>, asked: usize) -> Setup {
             mirror.log().wait(|all| all.len() >= asked);
         }
     })
+}
+
+/// A mirror of the version, and the first place that becomes another one after six requests. The
+/// mirror is one of the places by then, and does not bring everything before.
+fn parting(old: &Version, mode: Mode) -> (Origin, Arc<Origin>) {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let mirror = origin_of(old).bend(move |request, _| {
+        if request.number >= 4 {
+            held.pass();
+        }
+    });
+    let mirror = Arc::new(mirror.start());
+    let origin = after(origin_of(old), &mirror, 3).mode(mode).bend(move |request, _| {
+        if request.number >= 7 {
+            gate.open();
+        }
+    });
+    (origin.start(), mirror)
 }
 
 /// A run against a place with one mirror.
@@ -92,46 +111,35 @@ e2e_test!(several_mirrors_serve_their_shares, |t| {
     }
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_restart_asks_no_mirror_for_the_old_version,
-    |t| {
-        for ((etag, date), (new_etag, new_date)) in [
-            ((Some("\"v1\""), None), (Some("\"v2\""), None)),
-            ((None, Some(NEW_YEAR)), (None, Some(SPRING))),
-            ((Some("\"v1\""), Some(NEW_YEAR)), (Some("\"v2\""), Some(SPRING))),
-        ] {
-            let (old, new) = (version(v1(), etag, date), version(v2(), new_etag, new_date));
-            for mode in flips(6, &new) {
-                let mirror = Arc::new(origin_of(&old).start());
-                let origin = after(origin_of(&old), &mirror, 3).mode(mode).start();
-                let output = run(t, &origin, &mirror, &["--restart-on-change"]);
-                t.whole_or_refused(&output, "object.bin", &[&v2()]);
-                t.clear();
-            }
+e2e_test!(a_restart_asks_no_mirror_for_the_old_version, |t| {
+    for ((etag, date), (new_etag, new_date)) in [
+        ((Some("\"v1\""), None), (Some("\"v2\""), None)),
+        ((None, Some(NEW_YEAR)), (None, Some(SPRING))),
+        ((Some("\"v1\""), Some(NEW_YEAR)), (Some("\"v2\""), Some(SPRING))),
+    ] {
+        let (old, new) = (version(v1(), etag, date), version(v2(), new_etag, new_date));
+        for mode in flips(6, &new) {
+            let (origin, mirror) = parting(&old, mode);
+            let output = run(t, &origin, &mirror, &["--restart-on-change"]);
+            t.whole_or_refused(&output, "object.bin", &[&v2()]);
+            t.clear();
         }
     }
-);
+});
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_restart_with_a_mirror_ends_in_the_new_version,
-    |t| {
-        // With a digest of the new one it is known that nothing else is wanted; the mirror lags.
-        let new = version(v2(), Some("\"v2\""), None);
-        let mirror = Arc::new(Origin::of(&v1()).start());
-        let mode = Mode::Flips { after: 6, to: new };
-        let origin = after(Origin::of(&v1()), &mirror, 3).mode(mode).start();
-        let output = run(t, &origin, &mirror, &["--restart-on-change"]);
-        t.delivers(&output, "object.bin", &v2());
-    }
-);
+e2e_test!(a_restart_with_a_mirror_ends_in_the_new_version, |t| {
+    // With a digest of the new one it is known that nothing else is wanted; the mirror lags.
+    let new = version(v2(), Some("\"v2\""), None);
+    let old = version(v1(), Some("\"v1\""), None);
+    let (origin, mirror) = parting(&old, Mode::Flips { after: 6, to: new });
+    let output = run(t, &origin, &mirror, &["--restart-on-change"]);
+    t.delivers(&output, "object.bin", &v2());
+});
 
 e2e_test!(a_change_without_a_restart_is_an_error_with_mirrors_too, |t| {
     let new = version(v2(), Some("\"v2\""), None);
     for mode in flips(6, &new) {
-        let mirror = Arc::new(Origin::of(&v1()).start());
-        let origin = after(Origin::of(&v1()), &mirror, 3).mode(mode).start();
+        let (origin, mirror) = parting(&version(v1(), Some("\"v1\""), None), mode);
         let output = run(t, &origin, &mirror, &[]);
         // What the mirror has may be finished from it, as one version.
         t.whole_or_refused(&output, "object.bin", &[&v1()]);
@@ -169,18 +177,14 @@ e2e_test!(a_mirror_that_is_ahead_of_its_origin_is_left_alone, |t| {
     t.whole_or_refused(&output, "object.bin", &[&v2()]);
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    places_with_different_strong_tags_are_two_objects,
-    |t| {
-        let mirror = Arc::new(origin_of(&version(v2(), Some("\"other\""), Some(NEW_YEAR))).start());
-        let origin = after(Origin::of(&v1()).last_modified(NEW_YEAR), &mirror, 1).start();
-        let output = run(t, &origin, &mirror, &[]);
-        t.delivers(&output, "object.bin", &v1());
-        let asked = mirror.log().count();
-        output.check(asked <= 2, &format!("it was asked {asked} times"));
-    }
-);
+e2e_test!(places_with_different_strong_tags_are_two_objects, |t| {
+    let mirror = Arc::new(origin_of(&version(v2(), Some("\"other\""), Some(NEW_YEAR))).start());
+    let origin = after(Origin::of(&v1()).last_modified(NEW_YEAR), &mirror, 1).start();
+    let output = run(t, &origin, &mirror, &[]);
+    t.delivers(&output, "object.bin", &v1());
+    let asked = mirror.log().count();
+    output.check(asked <= 2, &format!("it was asked {asked} times"));
+});
 
 e2e_test!(a_digest_or_no_pin_makes_different_tags_one_object, |t| {
     let sha256 = v1().sha256();
@@ -218,57 +222,45 @@ e2e_test!(what_makes_two_places_one_object, |t| {
     }
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    what_makes_two_places_two_objects,
-    |t| {
-        let table: [(Named, Named); 6] = [
-            ((Some("\"v1\""), None), (None, None)),
-            ((Some("\"v1\""), None), (Some("W/\"v1\""), None)),
-            ((Some("\"v1\""), Some(NEW_YEAR)), (None, Some(SPRING))),
-            ((Some("\"v1\""), Some(NEW_YEAR)), (Some("\"v2\""), Some(NEW_YEAR))),
-            ((Some("\"v1\""), None), (None, Some(NEW_YEAR))),
-            ((None, Some(NEW_YEAR)), (None, Some(SPRING))),
-        ];
-        for (ours, theirs) in table {
-            let mirror = Arc::new(origin_of(&version(v2(), theirs.0, theirs.1)).start());
-            let origin = after(origin_of(&version(v1(), ours.0, ours.1)), &mirror, 1).start();
-            let output = run(t, &origin, &mirror, &[]);
-            output.check(output.status.success(), &format!("{ours:?} and {theirs:?}"));
-            t.delivers(&output, "object.bin", &v1());
-            let asked = mirror.log().count();
-            output.check(asked <= 2, &format!("{ours:?} and {theirs:?} are two: {asked} requests"));
-            t.clear();
-        }
-    }
-);
-
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_lying_mirror_is_found_out_by_the_digest,
-    |t| {
-        // The same tag, other bytes. It is known which came from where: those are fetched again.
-        let mirror = Arc::new(Origin::of(&v2()).start());
-        let origin = after(Origin::of(&v1()), &mirror, 3).start();
-        let output = run(t, &origin, &mirror, &["--sha256", &v1().sha256()]);
+e2e_test!(what_makes_two_places_two_objects, |t| {
+    let table: [(Named, Named); 6] = [
+        ((Some("\"v1\""), None), (None, None)),
+        ((Some("\"v1\""), None), (Some("W/\"v1\""), None)),
+        ((Some("\"v1\""), Some(NEW_YEAR)), (None, Some(SPRING))),
+        ((Some("\"v1\""), Some(NEW_YEAR)), (Some("\"v2\""), Some(NEW_YEAR))),
+        ((Some("\"v1\""), None), (None, Some(NEW_YEAR))),
+        ((None, Some(NEW_YEAR)), (None, Some(SPRING))),
+    ];
+    for (ours, theirs) in table {
+        let mirror = Arc::new(origin_of(&version(v2(), theirs.0, theirs.1)).start());
+        let origin = after(origin_of(&version(v1(), ours.0, ours.1)), &mirror, 1).start();
+        let output = run(t, &origin, &mirror, &[]);
+        output.check(output.status.success(), &format!("{ours:?} and {theirs:?}"));
         t.delivers(&output, "object.bin", &v1());
-        let sent = origin.log().sent();
-        output.check(sent == v1().len(), &format!("the first place sent {sent} bytes of {SIZE}"));
+        let asked = mirror.log().count();
+        output.check(asked <= 2, &format!("{ours:?} and {theirs:?} are two: {asked} requests"));
+        t.clear();
     }
-);
+});
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    one_lying_mirror_among_honest_ones,
-    |t| {
-        let (liar, honest) = (Arc::new(Origin::of(&v2()).start()), Origin::of(&v1()).start());
-        let origin = after(Origin::of(&v1()), &liar, 2).start();
-        let mirrors = ["--mirror", &honest.url(), "--mirror", &liar.url()];
-        let output =
-            t.uget(ARGS).args(["--sha256", &v1().sha256()]).args(mirrors).arg(origin.url()).run();
-        t.delivers(&output, "object.bin", &v1());
-    }
-);
+e2e_test!(a_lying_mirror_is_found_out_by_the_digest, |t| {
+    // The same tag, other bytes. It is known which came from where: those are fetched again.
+    let mirror = Arc::new(Origin::of(&v2()).start());
+    let origin = after(Origin::of(&v1()), &mirror, 3).start();
+    let output = run(t, &origin, &mirror, &["--sha256", &v1().sha256()]);
+    t.delivers(&output, "object.bin", &v1());
+    let sent = origin.log().sent();
+    output.check(sent == v1().len(), &format!("the first place sent {sent} bytes of {SIZE}"));
+});
+
+e2e_test!(one_lying_mirror_among_honest_ones, |t| {
+    let (liar, honest) = (Arc::new(Origin::of(&v2()).start()), Origin::of(&v1()).start());
+    let origin = after(Origin::of(&v1()), &liar, 2).start();
+    let mirrors = ["--mirror", &honest.url(), "--mirror", &liar.url()];
+    let output =
+        t.uget(ARGS).args(["--sha256", &v1().sha256()]).args(mirrors).arg(origin.url()).run();
+    t.delivers(&output, "object.bin", &v1());
+});
 
 e2e_test!(lies_everywhere_end_in_a_mismatch, |t| {
     let mirror = Arc::new(Origin::of(&v2()).start());
@@ -339,32 +331,28 @@ impl Epochs {
     }
 }
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_killed_run_resumes_with_what_each_place_has_now,
-    |t| {
-        let old = version(v1(), Some("\"v1\""), Some(NEW_YEAR));
-        let new = version(v2(), Some("\"v2\""), Some(NEW_YEAR));
-        for (origin, mirror, wanted) in [
-            (Some(&old), Some(&old), Some(v1())),
-            (Some(&old), Some(&new), Some(v1())),
-            (Some(&new), Some(&old), Some(v2())),
-            (Some(&new), Some(&new), Some(v2())),
-            (None, Some(&old), Some(v1())),
-            (None, Some(&new), None),
-            (Some(&new), None, Some(v2())),
-        ] {
-            let epochs = Epochs::new(&old, origin, mirror);
-            epochs.kill(t);
-            let output = epochs.again(t);
-            match &wanted {
-                Some(wanted) => t.delivers(&output, "object.bin", wanted),
-                None => t.whole_or_refused(&output, "object.bin", &[&v2()]),
-            }
-            t.clear();
+e2e_test!(a_killed_run_resumes_with_what_each_place_has_now, |t| {
+    let old = version(v1(), Some("\"v1\""), Some(NEW_YEAR));
+    let new = version(v2(), Some("\"v2\""), Some(NEW_YEAR));
+    for (origin, mirror, wanted) in [
+        (Some(&old), Some(&old), Some(v1())),
+        (Some(&old), Some(&new), Some(v1())),
+        (Some(&new), Some(&old), Some(v2())),
+        (Some(&new), Some(&new), Some(v2())),
+        (None, Some(&old), Some(v1())),
+        (None, Some(&new), None),
+        (Some(&new), None, Some(v2())),
+    ] {
+        let epochs = Epochs::new(&old, origin, mirror);
+        epochs.kill(t);
+        let output = epochs.again(t);
+        match &wanted {
+            Some(wanted) => t.delivers(&output, "object.bin", wanted),
+            None => t.whole_or_refused(&output, "object.bin", &[&v2()]),
         }
+        t.clear();
     }
-);
+});
 
 e2e_test!(a_killed_run_resumes_what_a_mirror_brought, |t| {
     let old = version(v1(), Some("\"v1\""), None);

@@ -64,31 +64,23 @@ fn does_not_matter(t: &Test, ways: &[Bad]) {
 
 e2e_test!(a_first_place_that_is_silent_from_the_start, |t| stands_in(t, &Bad::SILENT));
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_first_place_that_refuses_from_the_start,
-    |t| stands_in(t, &Bad::ANSWERING)
-);
+e2e_test!(a_first_place_that_refuses_from_the_start, |t| stands_in(t, &Bad::ANSWERING));
 
 e2e_test!(a_first_place_that_hangs_from_the_start, |t| {
     stands_in(t, &[Bad::Hang, Bad::Stall { at: 0 }]);
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_first_place_that_is_bad_and_fail_fast,
-    |t| {
-        // No retries means none at the same place; another place is no retry.
-        for way in [Bad::Status(404), Bad::Refused, Bad::Status(500)] {
-            let (bad, mirror) = (way.start(&other()), Origin::of(&object()).start());
-            let args = ["--retries", "0"];
-            let output = run(t, &args, &[&mirror.url()], &bad.url);
-            output.check(output.status.success(), &format!("{way:?}, and a good mirror"));
-            t.delivers(&output, "object.bin", &object());
-            t.clear();
-        }
+e2e_test!(a_first_place_that_is_bad_and_fail_fast, |t| {
+    // No retries means none at the same place; another place is no retry.
+    for way in [Bad::Status(404), Bad::Refused, Bad::Status(500)] {
+        let (bad, mirror) = (way.start(&other()), Origin::of(&object()).start());
+        let args = ["--retries", "0"];
+        let output = run(t, &args, &[&mirror.url()], &bad.url);
+        output.check(output.status.success(), &format!("{way:?}, and a good mirror"));
+        t.delivers(&output, "object.bin", &object());
+        t.clear();
     }
-);
+});
 
 e2e_test!(a_mirror_that_is_silent, |t| does_not_matter(t, &Bad::SILENT));
 
@@ -164,42 +156,34 @@ e2e_test!(a_mirror_that_dies_in_the_middle, |t| {
     }
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_first_place_that_dies_in_the_middle,
-    |t| {
-        for (name, death) in deaths() {
-            let mirror = patient().start();
-            let origin = later(3, death).start();
-            let output = run(t, &[], &[&mirror.url()], &origin.url());
-            output.check(output.status.success(), &format!("the first place: {name}"));
-            t.delivers(&output, "object.bin", &object());
-            t.clear();
-        }
+e2e_test!(a_first_place_that_dies_in_the_middle, |t| {
+    for (name, death) in deaths() {
+        let mirror = patient().start();
+        let origin = later(3, death).start();
+        let output = run(t, &[], &[&mirror.url()], &origin.url());
+        output.check(output.status.success(), &format!("the first place: {name}"));
+        t.delivers(&output, "object.bin", &object());
+        t.clear();
     }
-);
+});
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_stream_that_fails_goes_on_elsewhere,
-    |t| {
-        // Without a strong validator there is one stream, and nothing of it ties it to the mirror.
-        for (name, death) in deaths() {
-            let mirror = Origin::of(&object()).start();
-            let origin = later(1, death).etag(None).mode(Mode::Cut {
-                from: 0,
-                times: 1,
-                at: 1 << 20,
-                end: End::Fin,
-            });
-            let origin = origin.start();
-            let output = run(t, &[], &[&mirror.url()], &origin.url());
-            output.check(output.status.success(), &format!("a stream, then {name}"));
-            t.delivers(&output, "object.bin", &object());
-            t.clear();
-        }
+e2e_test!(a_stream_that_fails_goes_on_elsewhere, |t| {
+    // Without a strong validator there is one stream, and nothing of it ties it to the mirror.
+    for (name, death) in deaths() {
+        let mirror = Origin::of(&object()).start();
+        let origin = later(1, death).etag(None).mode(Mode::Cut {
+            from: 0,
+            times: 1,
+            at: 1 << 20,
+            end: End::Fin,
+        });
+        let origin = origin.start();
+        let output = run(t, &[], &[&mirror.url()], &origin.url());
+        output.check(output.status.success(), &format!("a stream, then {name}"));
+        t.delivers(&output, "object.bin", &object());
+        t.clear();
     }
-);
+});
 
 e2e_test!(a_stream_is_not_joined_with_a_mirrors_bytes, |t| {
     for etag in [None, Some("W/\"v1\"")] {
@@ -214,61 +198,49 @@ e2e_test!(a_stream_is_not_joined_with_a_mirrors_bytes, |t| {
     }
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_first_place_without_ranges_that_fails_has_its_mirror,
-    |t| {
-        let mirror = Origin::of(&object()).start();
-        let origin = later(1, |reply| *reply = Reply::status(500, "No More"))
-            .bend(|request, reply| {
-                if request.number == 0 {
-                    *reply = Reply::whole(&Version::strong(object(), "v1"));
-                    reply.cut = Some((1 << 20, End::Fin));
-                }
-            })
-            .start();
-        let output = run(t, &[], &[&mirror.url()], &origin.url());
-        t.delivers(&output, "object.bin", &object());
-    }
-);
+e2e_test!(a_first_place_without_ranges_that_fails_has_its_mirror, |t| {
+    let mirror = Origin::of(&object()).start();
+    let origin = later(1, |reply| *reply = Reply::status(500, "No More"))
+        .bend(|request, reply| {
+            if request.number == 0 {
+                *reply = Reply::whole(&Version::strong(object(), "v1"));
+                reply.cut = Some((1 << 20, End::Fin));
+            }
+        })
+        .start();
+    let output = run(t, &[], &[&mirror.url()], &origin.url());
+    t.delivers(&output, "object.bin", &object());
+});
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_crawling_mirror_does_not_keep_its_parts,
-    |t| {
-        // One of its parts alone would take it four minutes.
-        let big = Object::random(623, 24 * MIB);
-        let mirror = Arc::new(Origin::of(&big).mode(Mode::Rate(20_000)).start());
-        let asked = Arc::clone(&mirror);
-        let origin = Origin::of(&big)
-            .bend(move |request, _| {
-                if request.number >= 2 {
-                    asked.log().wait(|all| !all.is_empty());
-                }
-            })
-            .start();
-        let args = ["-j4", "--chunk-size", "4194304", "--mirror", &mirror.url(), &origin.url()];
-        let output = t.uget(args).limit(Duration::from_secs(60)).run();
-        t.delivers(&output, "object.bin", &big);
-        let sent = mirror.log().sent();
-        output.check(sent < 1 << 20, &format!("the mirror sent {sent}"));
-    }
-);
+e2e_test!(a_crawling_mirror_does_not_keep_its_parts, |t| {
+    // One of its parts alone would take it four minutes.
+    let big = Object::random(623, 24 * MIB);
+    let mirror = Arc::new(Origin::of(&big).mode(Mode::Rate(20_000)).start());
+    let asked = Arc::clone(&mirror);
+    let origin = Origin::of(&big)
+        .bend(move |request, _| {
+            if request.number >= 2 {
+                asked.log().wait(|all| !all.is_empty());
+            }
+        })
+        .start();
+    let args = ["-j4", "--chunk-size", "4194304", "--mirror", &mirror.url(), &origin.url()];
+    let output = t.uget(args).limit(Duration::from_secs(60)).run();
+    t.delivers(&output, "object.bin", &big);
+    let sent = mirror.log().sent();
+    output.check(sent < 1 << 20, &format!("the mirror sent {sent}"));
+});
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_crawling_first_place_does_not_keep_its_parts,
-    |t| {
-        let big = Object::random(624, 24 * MIB);
-        let mirror = Origin::of(&big).start();
-        let origin = Origin::of(&big).mode(Mode::Rate(20_000)).start();
-        let args = ["-j4", "--chunk-size", "4194304", "--mirror", &mirror.url(), &origin.url()];
-        let output = t.uget(args).limit(Duration::from_secs(60)).run();
-        t.delivers(&output, "object.bin", &big);
-        let sent = origin.log().sent();
-        output.check(sent < 1 << 20, &format!("the first place sent {sent}"));
-    }
-);
+e2e_test!(a_crawling_first_place_does_not_keep_its_parts, |t| {
+    let big = Object::random(624, 24 * MIB);
+    let mirror = Origin::of(&big).start();
+    let origin = Origin::of(&big).mode(Mode::Rate(20_000)).start();
+    let args = ["-j4", "--chunk-size", "4194304", "--mirror", &mirror.url(), &origin.url()];
+    let output = t.uget(args).limit(Duration::from_secs(60)).run();
+    t.delivers(&output, "object.bin", &big);
+    let sent = origin.log().sent();
+    output.check(sent < 1 << 20, &format!("the first place sent {sent}"));
+});
 
 e2e_test!(a_mirror_after_bad_ones, |t| {
     let (first, second) = (Bad::Status(404).start(&other()), Bad::Refused.start(&other()));
@@ -329,70 +301,62 @@ fn authorizations(origin: &Origin) -> Vec<Option<String>> {
     requests.iter().map(|one| one.field("authorization").map(str::to_owned)).collect()
 }
 
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_mirrors_own_credentials_go_to_it_alone,
-    |t| {
-        // "user:hunter2" and "one:first"
-        let (theirs, ours) = ("Basic dXNlcjpodW50ZXIy", "Basic b25lOmZpcnN0");
-        for secret in ["user:hunter2", "us%65r:hunter%32"] {
-            let mirror = Arc::new(guarded(theirs).start());
-            let third = Arc::new(Origin::of(&object()).start());
-            let asked = Arc::clone(&mirror);
-            let origin = guarded(ours)
-                .bend(move |request, _| {
-                    if request.number >= 2 {
-                        asked.log().wait(|all| all.len() >= 3);
-                    }
-                })
-                .start();
-            let mirrors = [as_user(&mirror.url(), secret), third.url()];
-            let mirrors = [mirrors[0].as_str(), &mirrors[1]];
-            let output = run(t, &["-u", "one:first", "-v"], &mirrors, &origin.url());
-            t.delivers(&output, "object.bin", &object());
-            let right = |origin: &Origin, wanted: Option<&str>| {
-                let all = authorizations(origin);
-                output.check(
-                    all.iter().all(|one| one.as_deref() == wanted),
-                    &format!("wanted {wanted:?}: {all:?}"),
-                );
-            };
-            right(&mirror, Some(theirs));
-            right(&origin, Some(ours));
-            right(&third, None);
-            output.check(mirror.log().count() >= 3, "the mirror was not used");
-            output.hides("hunter").hides("first");
-            t.clear();
-        }
-    }
-);
-
-e2e_test!(
-    #[ignore = "waits for the cure of places"]
-    a_mirrors_credentials_do_not_follow_its_redirects,
-    |t| {
-        let real = Arc::new(Origin::of(&object()).start());
-        let to = real.url();
-        let redirect = Mode::Redirect(Redirect { from: "/object.bin", status: 302, to });
-        let mirror = Origin::of(&other()).mode(redirect).start();
-        let asked = Arc::clone(&real);
-        let origin = Origin::of(&object())
+e2e_test!(a_mirrors_own_credentials_go_to_it_alone, |t| {
+    // "user:hunter2" and "one:first"
+    let (theirs, ours) = ("Basic dXNlcjpodW50ZXIy", "Basic b25lOmZpcnN0");
+    for secret in ["user:hunter2", "us%65r:hunter%32"] {
+        let mirror = Arc::new(guarded(theirs).start());
+        let third = Arc::new(Origin::of(&object()).start());
+        let asked = Arc::clone(&mirror);
+        let origin = guarded(ours)
             .bend(move |request, _| {
                 if request.number >= 2 {
-                    asked.log().wait(|all| all.len() >= 2);
+                    asked.log().wait(|all| all.len() >= 3);
                 }
             })
             .start();
-        let mirror_url = as_user(&mirror.url(), "user:hunter2");
-        let output = run(t, &[], &[&mirror_url], &origin.url());
+        let mirrors = [as_user(&mirror.url(), secret), third.url()];
+        let mirrors = [mirrors[0].as_str(), &mirrors[1]];
+        let output = run(t, &["-u", "one:first", "-v"], &mirrors, &origin.url());
         t.delivers(&output, "object.bin", &object());
-        output.check(real.log().count() >= 2, "where the mirror leads was not asked");
-        for place in [&*real, &origin] {
-            output.check(authorizations(place).iter().all(Option::is_none), "it was told a secret");
-        }
-        output.check(authorizations(&mirror).iter().all(Option::is_some), "it was told nothing");
+        let right = |origin: &Origin, wanted: Option<&str>| {
+            let all = authorizations(origin);
+            output.check(
+                all.iter().all(|one| one.as_deref() == wanted),
+                &format!("wanted {wanted:?}: {all:?}"),
+            );
+        };
+        right(&mirror, Some(theirs));
+        right(&origin, Some(ours));
+        right(&third, None);
+        output.check(mirror.log().count() >= 3, "the mirror was not used");
+        output.hides("hunter").hides("first");
+        t.clear();
     }
-);
+});
+
+e2e_test!(a_mirrors_credentials_do_not_follow_its_redirects, |t| {
+    let real = Arc::new(Origin::of(&object()).start());
+    let to = real.url();
+    let redirect = Mode::Redirect(Redirect { from: "/object.bin", status: 302, to });
+    let mirror = Origin::of(&other()).mode(redirect).start();
+    let asked = Arc::clone(&real);
+    let origin = Origin::of(&object())
+        .bend(move |request, _| {
+            if request.number >= 2 {
+                asked.log().wait(|all| all.len() >= 2);
+            }
+        })
+        .start();
+    let mirror_url = as_user(&mirror.url(), "user:hunter2");
+    let output = run(t, &[], &[&mirror_url], &origin.url());
+    t.delivers(&output, "object.bin", &object());
+    output.check(real.log().count() >= 2, "where the mirror leads was not asked");
+    for place in [&*real, &origin] {
+        output.check(authorizations(place).iter().all(Option::is_none), "it was told a secret");
+    }
+    output.check(authorizations(&mirror).iter().all(Option::is_some), "it was told nothing");
+});
 
 e2e_test!(the_users_fields_do_not_go_to_mirrors, |t| {
     let mirror = Arc::new(Origin::of(&object()).start());

@@ -16,57 +16,49 @@ fn is_harmless(t: &Test, output: &Output, what: &str, object: &Object) {
     t.clear();
 }
 
-e2e_test!(
-    #[ignore = "waits for names that are no options"]
-    a_url_chooses_no_name_that_is_an_option,
-    |t| {
-        let object = Object::random(700, KIB);
-        let origin = Origin::of(&object).start();
-        for target in [
-            "/-rf",
-            "/--help",
-            "/-",
-            "/--",
-            "/%2drf",
-            "/x/-o",
-            "/.-rf",
-            "/-.rf",
-            "/%20-rf",
-            "/-rf%20.",
-            "/...-",
-            "/.profile",
-        ] {
-            let output = t.uget([&origin.at(target)]).run();
-            is_harmless(t, &output, target, &object);
-        }
+e2e_test!(a_url_chooses_no_name_that_is_an_option, |t| {
+    let object = Object::random(700, KIB);
+    let origin = Origin::of(&object).start();
+    for target in [
+        "/-rf",
+        "/--help",
+        "/-",
+        "/--",
+        "/%2drf",
+        "/x/-o",
+        "/.-rf",
+        "/-.rf",
+        "/%20-rf",
+        "/-rf%20.",
+        "/...-",
+        "/.profile",
+    ] {
+        let output = t.uget([&origin.at(target)]).run();
+        is_harmless(t, &output, target, &object);
     }
-);
+});
 
-e2e_test!(
-    #[ignore = "waits for names that are no options"]
-    a_server_chooses_no_name_that_is_an_option,
-    |t| {
-        let object = Object::random(701, KIB);
-        for value in [
-            "attachment; filename=\"-rf\"",
-            "attachment; filename=\"--help\"",
-            "attachment; filename=\"-\"",
-            "attachment; filename=\"x/-rf\"",
-            "attachment; filename=\".-rf\"",
-            "attachment; filename=\"-.rf\"",
-            "attachment; filename=\" -rf\"",
-            "attachment; filename*=UTF-8''%2drf",
-            "attachment; filename*=UTF-8''%2e%2drf",
-        ] {
-            let origin = Origin::of(&object).bend(move |_, reply| {
-                reply.set("Content-Disposition", value);
-            });
-            let origin = origin.start();
-            let output = t.uget(["--remote-name", &origin.url()]).run();
-            is_harmless(t, &output, value, &object);
-        }
+e2e_test!(a_server_chooses_no_name_that_is_an_option, |t| {
+    let object = Object::random(701, KIB);
+    for value in [
+        "attachment; filename=\"-rf\"",
+        "attachment; filename=\"--help\"",
+        "attachment; filename=\"-\"",
+        "attachment; filename=\"x/-rf\"",
+        "attachment; filename=\".-rf\"",
+        "attachment; filename=\"-.rf\"",
+        "attachment; filename=\" -rf\"",
+        "attachment; filename*=UTF-8''%2drf",
+        "attachment; filename*=UTF-8''%2e%2drf",
+    ] {
+        let origin = Origin::of(&object).bend(move |_, reply| {
+            reply.set("Content-Disposition", value);
+        });
+        let origin = origin.start();
+        let output = t.uget(["--remote-name", &origin.url()]).run();
+        is_harmless(t, &output, value, &object);
     }
-);
+});
 
 e2e_test!(a_redirect_chooses_no_name_that_is_an_option, |t| {
     let object = Object::random(702, KIB);
@@ -94,31 +86,27 @@ e2e_test!(a_name_that_the_user_chose_is_the_users, |t| {
     }
 });
 
-e2e_test!(
-    #[ignore = "waits for directories that are made"]
-    directories_are_made,
-    |t| {
-        let object = Object::random(704, KIB);
-        let origin = Origin::of(&object).start();
-        for (number, args) in [
-            &["-P", "NEW/dir"] as &[&str],
-            &["-P", "NEW/dir/"],
-            &["--output-dir", "NEW/a/b/c"],
-            &["-P", "NEW/dir", "--remote-name"],
-            &["-o", "NEW/dir/object.bin"],
-        ]
-        .iter()
-        .enumerate()
-        {
-            let args: Vec<_> =
-                args.iter().map(|arg| arg.replace("NEW", &format!("new-{number}"))).collect();
-            let output = t.uget(&args).arg(origin.url()).run();
-            output.check(output.status.success(), &format!("{args:?}"));
-            let directory = args[1].trim_end_matches("object.bin").trim_end_matches('/');
-            t.holds(&output, &format!("{directory}/object.bin"), &object);
-        }
+e2e_test!(directories_are_made, |t| {
+    let object = Object::random(704, KIB);
+    let origin = Origin::of(&object).start();
+    for (number, args) in [
+        &["-P", "NEW/dir"] as &[&str],
+        &["-P", "NEW/dir/"],
+        &["--output-dir", "NEW/a/b/c"],
+        &["-P", "NEW/dir", "--remote-name"],
+        &["-o", "NEW/dir/object.bin"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let args: Vec<_> =
+            args.iter().map(|arg| arg.replace("NEW", &format!("new-{number}"))).collect();
+        let output = t.uget(&args).arg(origin.url()).run();
+        output.check(output.status.success(), &format!("{args:?}"));
+        let directory = args[1].trim_end_matches("object.bin").trim_end_matches('/');
+        t.holds(&output, &format!("{directory}/object.bin"), &object);
     }
-);
+});
 
 e2e_test!(a_directory_that_cannot_be_made_is_said, |t| {
     let origin = Origin::of(&Object::random(705, KIB)).start();

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 const PART: &str = ".object.bin.uget-part";
 const JOURNAL: &str = ".object.bin.uget-journal";

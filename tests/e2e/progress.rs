@@ -1,6 +1,14 @@
 //! What people and machines are shown while it runs, and afterwards.
 
-use std::time::Duration;
+use std::{
+    io::BufRead as _,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use crate::{KIB, MIB, e2e_test, support::*};
 
@@ -48,7 +56,6 @@ e2e_test!(lb06_events_for_machines_never_go_backwards, |t| {
     let output = t.uget(args).run();
     t.delivers(&output, "object.bin", &object);
     let mut most = 0;
-    let mut counted = 0;
     for line in output.stderr.lines() {
         let event: serde_json::Value = serde_json::from_str(line)
             .unwrap_or_else(|error| output.explain(&format!("{line:?} is no JSON: {error}")));
@@ -57,11 +64,50 @@ e2e_test!(lb06_events_for_machines_never_go_backwards, |t| {
             output.check(bytes >= most, &format!("{bytes} after {most}"));
             output.check(bytes <= object.len(), &format!("{bytes} of {}", object.len()));
             most = bytes;
-            counted += 1;
         }
     }
     output.check(most == object.len(), &format!("the last figure is {most}"));
-    output.check(counted >= 12, &format!("{counted} events for 24 MiB"));
+});
+
+/// Reads events as they come; the bytes of the last one are behind the returned lock.
+fn follow(events: std::io::PipeReader) -> Arc<(Mutex<u64>, Condvar)> {
+    let seen = Arc::new((Mutex::new(0), Condvar::new()));
+    let ours = Arc::clone(&seen);
+    thread::spawn(move || {
+        for line in std::io::BufReader::new(events).lines().map_while(Result::ok) {
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if let Some(bytes) = event["bytes"].as_u64() {
+                *ours.0.lock().unwrap() = bytes;
+                ours.1.notify_all();
+            }
+        }
+    });
+    seen
+}
+
+e2e_test!(lb06_events_for_machines_come_for_every_mib, |t| {
+    const PART: u64 = 512 << 10;
+    let object = Object::random(224, 24 * MIB);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let seen = follow(reader);
+    let late = Arc::new(AtomicUsize::new(0));
+    let missed = Arc::clone(&late);
+    let origin = Origin::of(&object)
+        .bend(move |request, _| {
+            // One other part is under way, and less than a MiB has not been told yet: everything
+            // else was, before this goes on.
+            let told = (request.number as u64).saturating_sub(3) * PART;
+            let bytes = seen.0.lock().unwrap();
+            let wait = Duration::from_secs(10);
+            let until = seen.1.wait_timeout_while(bytes, wait, |bytes| *bytes < told);
+            missed.fetch_add(usize::from(until.unwrap().1.timed_out()), Ordering::SeqCst);
+        })
+        .start();
+    let args = ["-j2", "--chunk-size", "524288", "--progress", "json", &origin.url()];
+    let output = t.uget(args).stderr(writer).run();
+    t.delivers(&output, "object.bin", &object);
+    let late = late.load(Ordering::SeqCst);
+    output.check(late == 0, &format!("{late} times a MiB came and was not told"));
 });
 
 /// Runs against a terminal of a width and returns what was drawn.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 fn redirect(from: &'static str, status: u16, to: &str) -> Mode {
     Mode::Redirect(Redirect { from, status, to: to.to_owned() })

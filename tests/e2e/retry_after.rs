@@ -57,14 +57,16 @@ fn all_wait(output: &Output, origin: &Origin, refused: usize, wait: Duration) {
 /// The number of the refused request is stored.
 fn one_of_four(refusal: Reply, proven: bool) -> (Origin, Arc<AtomicUsize>) {
     let (gate, refused) = (Gate::new(), Arc::new(AtomicUsize::new(usize::MAX)));
-    let (once, stored) = (Mutex::new(Some(refusal)), Arc::clone(&refused));
+    let (once, stored) = (Mutex::new((Some(refusal), 0)), Arc::clone(&refused));
     let origin = Origin::of(&object()).bend(move |request, reply| {
         if request.number == 0 {
             return;
         }
-        let mut refusal = once.lock().unwrap();
-        if refusal.is_none() || gate.waiting() < 3 {
-            drop(refusal);
+        let mut state = once.lock().unwrap();
+        let (refusal, held) = &mut *state;
+        if refusal.is_none() || *held < 3 {
+            *held += 1;
+            drop(state);
             gate.pass();
         } else if (request.on_connection > 0) == proven {
             *reply = refusal.take().unwrap();
@@ -79,43 +81,35 @@ fn one_of_four(refusal: Reply, proven: bool) -> (Origin, Arc<AtomicUsize>) {
     (origin.start(), refused)
 }
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_wait_on_one_part_holds_back_every_connection,
-    |t| {
-        for (status, proven) in [(503, true), (503, false), (429, true), (429, false)] {
-            let (origin, refused) = one_of_four(busy(status, "2"), proven);
-            let output = t.uget(ARGS).arg(origin.url()).run();
-            t.delivers(&output, "object.bin", &object());
-            let refused = refused.load(Ordering::SeqCst);
-            output.check(refused != usize::MAX, "four connections were never at work");
-            all_wait(&output, &origin, refused, Duration::from_secs(2));
-            t.clear();
-        }
+e2e_test!(a_wait_on_one_part_holds_back_every_connection, |t| {
+    for (status, proven) in [(503, true), (503, false), (429, true), (429, false)] {
+        let (origin, refused) = one_of_four(busy(status, "2"), proven);
+        let output = t.uget(ARGS).arg(origin.url()).run();
+        t.delivers(&output, "object.bin", &object());
+        let refused = refused.load(Ordering::SeqCst);
+        output.check(refused != usize::MAX, "four connections were never at work");
+        all_wait(&output, &origin, refused, Duration::from_secs(2));
+        t.clear();
     }
-);
+});
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_rate_limit_holds_back_every_connection,
-    |t| {
-        for (field, value, proven) in
-            [("RateLimit-Reset", "2", false), ("RateLimit", "\"default\";r=0;t=2", true)]
-        {
-            let refusal = Reply::status(429, "Slow Down").with(field, value);
-            let (origin, refused) = one_of_four(refusal, proven);
-            let output = t.uget(ARGS).arg(origin.url()).run();
-            t.delivers(&output, "object.bin", &object());
-            let refused = refused.load(Ordering::SeqCst);
-            output.check(refused != usize::MAX, "four connections were never at work");
-            all_wait(&output, &origin, refused, Duration::from_secs(2));
-            t.clear();
-        }
+e2e_test!(a_rate_limit_holds_back_every_connection, |t| {
+    for (field, value, proven) in
+        [("RateLimit-Reset", "2", false), ("RateLimit", "\"default\";r=0;t=2", true)]
+    {
+        let refusal = Reply::status(429, "Slow Down").with(field, value);
+        let (origin, refused) = one_of_four(refusal, proven);
+        let output = t.uget(ARGS).arg(origin.url()).run();
+        t.delivers(&output, "object.bin", &object());
+        let refused = refused.load(Ordering::SeqCst);
+        output.check(refused != usize::MAX, "four connections were never at work");
+        all_wait(&output, &origin, refused, Duration::from_secs(2));
+        t.clear();
     }
-);
+});
 
 /// The first connection is served; three others are refused together, once, and the first goes on
-/// while their wait is on. The number of the last refused request is stored.
+/// while their wait is on. The number of the last request before the refusals is stored.
 fn one_is_served(status: u16) -> (Origin, Arc<AtomicUsize>) {
     let (served, turned) = (Gate::new(), Gate::new());
     let last = Arc::new(AtomicUsize::new(0));
@@ -130,8 +124,8 @@ fn one_is_served(status: u16) -> (Origin, Arc<AtomicUsize>) {
             all.0 = true;
         } else {
             all.1 += 1;
-            stored.fetch_max(request.number, Ordering::SeqCst);
         }
+        stored.fetch_max(request.number, Ordering::SeqCst);
         if *all == (true, 3) {
             turned.open();
             let served = served.clone();
@@ -152,19 +146,15 @@ fn one_is_served(status: u16) -> (Origin, Arc<AtomicUsize>) {
     (origin.start(), last)
 }
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    refused_extra_connections_hold_back_the_one_that_is_served,
-    |t| {
-        for status in [503, 429] {
-            let (origin, last) = one_is_served(status);
-            let output = t.uget(ARGS).arg(origin.url()).run();
-            t.delivers(&output, "object.bin", &object());
-            all_wait(&output, &origin, last.load(Ordering::SeqCst), Duration::from_secs(2));
-            t.clear();
-        }
+e2e_test!(refused_extra_connections_hold_back_the_one_that_is_served, |t| {
+    for status in [503, 429] {
+        let (origin, last) = one_is_served(status);
+        let output = t.uget(ARGS).arg(origin.url()).run();
+        t.delivers(&output, "object.bin", &object());
+        all_wait(&output, &origin, last.load(Ordering::SeqCst), Duration::from_secs(2));
+        t.clear();
     }
-);
+});
 
 e2e_test!(a_wait_of_the_first_answer_holds_back_the_first_request, |t| {
     for status in [503, 429, 500, 502, 504, 408] {
@@ -209,30 +199,26 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_date_without_a_date_field_is_by_our_clock,
-    |t| {
-        assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
-        let (due, came) = (now().as_secs() + 3, Arc::new(Mutex::new(Vec::new())));
-        let arrivals = Arc::clone(&came);
-        let origin = Origin::of(&object())
-            .bend(move |request, reply| {
-                arrivals.lock().unwrap().push(now());
-                if request.number == 0 {
-                    *reply = busy(503, &date(due));
-                    reply.unset("Date");
-                }
-            })
-            .start();
-        let output = t.uget(ARGS).arg(origin.url()).run();
-        t.delivers(&output, "object.bin", &object());
-        let second = came.lock().unwrap()[1];
-        // A clock of whole seconds on either side.
-        let early = second < Duration::from_secs(due - 1);
-        output.check(!early, &format!("it was due at {due}, and asked at {second:?}"));
-    }
-);
+e2e_test!(a_date_without_a_date_field_is_by_our_clock, |t| {
+    assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+    let (due, came) = (now().as_secs() + 3, Arc::new(Mutex::new(Vec::new())));
+    let arrivals = Arc::clone(&came);
+    let origin = Origin::of(&object())
+        .bend(move |request, reply| {
+            arrivals.lock().unwrap().push(now());
+            if request.number == 0 {
+                *reply = busy(503, &date(due));
+                reply.unset("Date");
+            }
+        })
+        .start();
+    let output = t.uget(ARGS).arg(origin.url()).run();
+    t.delivers(&output, "object.bin", &object());
+    let second = came.lock().unwrap()[1];
+    // A clock of whole seconds on either side.
+    let early = second < Duration::from_secs(due - 1);
+    output.check(!early, &format!("it was due at {due}, and asked at {second:?}"));
+});
 
 e2e_test!(a_date_beside_a_date_field_is_by_their_clock, |t| {
     // Their clock is years behind; two seconds are two seconds.
@@ -249,29 +235,18 @@ e2e_test!(a_date_beside_a_date_field_is_by_their_clock, |t| {
     all_wait(&output, &origin, 0, Duration::from_secs(2));
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    values_that_are_none_are_as_if_absent,
-    |t| {
-        for value in [
-            "2147483648",
-            "4294967295",
-            "4294967296",
-            "99999999999999999999",
-            "soon",
-            "1h",
-            "",
-            "0x5",
-        ] {
-            let mode = Mode::Busy { status: 503, times: 1, retry_after: Some(value) };
-            let origin = Origin::of(&object()).mode(mode).start();
-            let output = t.uget(ARGS).args(["--max-time", "25"]).arg(origin.url()).run();
-            output.check(output.status.success(), &format!("{value:?} is no time"));
-            t.delivers(&output, "object.bin", &object());
-            t.clear();
-        }
+e2e_test!(values_that_are_none_are_as_if_absent, |t| {
+    for value in
+        ["2147483648", "4294967295", "4294967296", "99999999999999999999", "soon", "1h", "", "0x5"]
+    {
+        let mode = Mode::Busy { status: 503, times: 1, retry_after: Some(value) };
+        let origin = Origin::of(&object()).mode(mode).start();
+        let output = t.uget(ARGS).args(["--max-time", "25"]).arg(origin.url()).run();
+        output.check(output.status.success(), &format!("{value:?} is no time"));
+        t.delivers(&output, "object.bin", &object());
+        t.clear();
     }
-);
+});
 
 e2e_test!(what_is_over_already_is_no_wait, |t| {
     for value in ["0", "-1", "-2147483649", "Wed, 01 Jan 2020 00:00:00 GMT"] {
@@ -294,69 +269,57 @@ e2e_test!(what_is_over_already_is_no_wait, |t| {
     }
 });
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_wait_beyond_the_time_that_is_left_fails_at_once,
-    |t| {
-        for (value, args) in [
-            ("700", ["--max-time", "600", "--retry-after-max", "1000"]),
-            ("86400", ["--max-time", "600", "--retry-after-max", "1000000"]),
-            ("2147483647", ["--max-time", "3600", "--retry-after-max", "1000"]),
-        ] {
-            let mode = Mode::Busy { status: 503, times: 9, retry_after: Some(value) };
-            let origin = Origin::of(&object()).mode(mode).start();
-            let output = t.uget(ARGS).args(args).arg(origin.url()).run();
-            t.refuses_with(&output, &[22, 28]);
-            output.says(value);
-            assert_eq!(origin.log().count(), 1, "it was asked again");
-        }
-    }
-);
-
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_wait_beyond_what_is_waited_for_fails_at_once,
-    |t| {
-        for (value, args) in [
-            ("301", &[] as &[&str]),
-            ("86400", &[]),
-            ("61", &["--retry-after-max", "60"]),
-            ("2", &["--retry-after-max", "1"]),
-        ] {
-            let mode = Mode::Busy { status: 503, times: 9, retry_after: Some(value) };
-            let origin = Origin::of(&object()).mode(mode).start();
-            let output = t.uget(ARGS).args(args).arg(origin.url()).run();
-            t.refuses_with(&output, &[22, 28]);
-            output.says(value);
-            assert_eq!(origin.log().count(), 1, "it was asked again");
-        }
-    }
-);
-
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_wait_within_what_is_waited_for_is_waited,
-    |t| {
-        for (value, args) in
-            [("61", &[] as &[&str]), ("299", &[]), ("400", &["--retry-after-max", "401"])]
-        {
-            let mode = Mode::Busy { status: 503, times: 1, retry_after: Some(value) };
-            let origin = Origin::of(&object()).mode(mode).start();
-            let mut run = t.uget(ARGS).arg("-v").args(args).arg(origin.url()).start();
-            assert!(origin.log().wait(|all| all.first().is_some_and(|one| one.finished.is_some())));
-            thread::sleep(Duration::from_secs(1));
-            assert!(run.is_running(), "it gave up on {value}");
-            run.signal(libc::SIGTERM);
-            // What is waited for is said.
-            run.wait().says(value);
-        }
-        let mode = Mode::Busy { status: 503, times: 1, retry_after: Some("2") };
+e2e_test!(a_wait_beyond_the_time_that_is_left_fails_at_once, |t| {
+    for (value, args) in [
+        ("700", ["--max-time", "600", "--retry-after-max", "1000"]),
+        ("86400", ["--max-time", "600", "--retry-after-max", "1000000"]),
+        ("2147483647", ["--max-time", "3600", "--retry-after-max", "1000"]),
+    ] {
+        let mode = Mode::Busy { status: 503, times: 9, retry_after: Some(value) };
         let origin = Origin::of(&object()).mode(mode).start();
-        let output = t.uget(ARGS).args(["--retry-after-max", "2"]).arg(origin.url()).run();
-        t.delivers(&output, "object.bin", &object());
-        all_wait(&output, &origin, 0, Duration::from_secs(2));
+        let output = t.uget(ARGS).args(args).arg(origin.url()).run();
+        t.refuses_with(&output, &[22, 28]);
+        output.says(value);
+        assert_eq!(origin.log().count(), 1, "it was asked again");
     }
-);
+});
+
+e2e_test!(a_wait_beyond_what_is_waited_for_fails_at_once, |t| {
+    for (value, args) in [
+        ("301", &[] as &[&str]),
+        ("86400", &[]),
+        ("61", &["--retry-after-max", "60"]),
+        ("2", &["--retry-after-max", "1"]),
+    ] {
+        let mode = Mode::Busy { status: 503, times: 9, retry_after: Some(value) };
+        let origin = Origin::of(&object()).mode(mode).start();
+        let output = t.uget(ARGS).args(args).arg(origin.url()).run();
+        t.refuses_with(&output, &[22, 28]);
+        output.says(value);
+        assert_eq!(origin.log().count(), 1, "it was asked again");
+    }
+});
+
+e2e_test!(a_wait_within_what_is_waited_for_is_waited, |t| {
+    for (value, args) in
+        [("61", &[] as &[&str]), ("299", &[]), ("400", &["--retry-after-max", "401"])]
+    {
+        let mode = Mode::Busy { status: 503, times: 1, retry_after: Some(value) };
+        let origin = Origin::of(&object()).mode(mode).start();
+        let mut run = t.uget(ARGS).arg("-v").args(args).arg(origin.url()).start();
+        assert!(origin.log().wait(|all| all.first().is_some_and(|one| one.finished.is_some())));
+        thread::sleep(Duration::from_secs(1));
+        assert!(run.is_running(), "it gave up on {value}");
+        run.signal(libc::SIGTERM);
+        // What is waited for is said.
+        run.wait().says(value);
+    }
+    let mode = Mode::Busy { status: 503, times: 1, retry_after: Some("2") };
+    let origin = Origin::of(&object()).mode(mode).start();
+    let output = t.uget(ARGS).args(["--retry-after-max", "2"]).arg(origin.url()).run();
+    t.delivers(&output, "object.bin", &object());
+    all_wait(&output, &origin, 0, Duration::from_secs(2));
+});
 
 /// The third part, and whatever else of it is asked for.
 const FAR: Range<u64> = 2 * PART..3 * PART;
@@ -380,51 +343,42 @@ fn asked(origin: &Origin) -> usize {
     ranges.iter().filter(|range| FAR.contains(&range.start)).count()
 }
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_day_on_one_range_is_a_failure_at_its_first_sight,
-    |t| {
-        let origin = never(|reply| *reply = busy(503, "86400"));
-        let output = t.uget(ARGS).arg(origin.url()).run();
-        t.refuses_with(&output, &[22, 28]);
-        output.says("86400");
-        output.check(asked(&origin) == 1, "it was asked for again");
-    }
-);
+e2e_test!(a_day_on_one_range_is_a_failure_at_its_first_sight, |t| {
+    let origin = never(|reply| *reply = busy(503, "86400"));
+    let output = t.uget(ARGS).arg(origin.url()).run();
+    t.refuses_with(&output, &[22, 28]);
+    output.says("86400");
+    output.check(asked(&origin) == 1, "it was asked for again");
+});
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_range_that_is_never_served_ends_the_run,
-    |t| {
-        type Refuse = fn(&mut Reply);
-        let table: [(&str, usize, Refuse); 5] = [
-            ("500", 4, |reply| *reply = Reply::status(500, "No")),
-            ("503", 4, |reply| *reply = Reply::status(503, "No")),
-            ("429", 4, |reply| *reply = Reply::status(429, "No")),
-            ("reset", 4, |reply| reply.cut = Some((0, End::Rst))),
-            // Each attempt may find every kept-alive connection dead, which charges nobody.
-            ("closed", 15, |reply| {
-                *reply = Reply::status(500, "No");
-                reply.raw = Some(Vec::new());
-                reply.end = End::Fin;
-            }),
-        ];
-        for (name, most, refuse) in table {
-            let origin = never(refuse);
-            let args = ["--retries", "2"];
-            let output =
-                t.uget(ARGS).args(args).arg(origin.url()).limit(Duration::from_secs(90)).run();
-            output.check(!output.status.success(), &format!("{name} on a range for ever"));
-            t.refuses_with(&output, &[18, 22, 56]);
-            // An attempt and two more, and one that a connection's own end is not charged for.
-            let asked = asked(&origin);
-            output.check(asked <= most, &format!("{name}: asked for {asked} times"));
-            for name in t.names() {
-                drop(std::fs::remove_file(t.path(&name)));
-            }
+e2e_test!(a_range_that_is_never_served_ends_the_run, |t| {
+    type Refuse = fn(&mut Reply);
+    let table: [(&str, usize, Refuse); 5] = [
+        ("500", 4, |reply| *reply = Reply::status(500, "No")),
+        ("503", 4, |reply| *reply = Reply::status(503, "No")),
+        ("429", 4, |reply| *reply = Reply::status(429, "No")),
+        ("reset", 4, |reply| reply.cut = Some((0, End::Rst))),
+        // Each attempt may find every kept-alive connection dead, which charges nobody.
+        ("closed", 15, |reply| {
+            *reply = Reply::status(500, "No");
+            reply.raw = Some(Vec::new());
+            reply.end = End::Fin;
+        }),
+    ];
+    for (name, most, refuse) in table {
+        let origin = never(refuse);
+        let args = ["--retries", "2"];
+        let output = t.uget(ARGS).args(args).arg(origin.url()).limit(Duration::from_secs(90)).run();
+        output.check(!output.status.success(), &format!("{name} on a range for ever"));
+        t.refuses_with(&output, &[18, 22, 56]);
+        // An attempt and two more, and one that a connection's own end is not charged for.
+        let asked = asked(&origin);
+        output.check(asked <= most, &format!("{name}: asked for {asked} times"));
+        for name in t.names() {
+            drop(std::fs::remove_file(t.path(&name)));
         }
     }
-);
+});
 
 /// Refuses one part once while all others crawl; they hurry when it is asked for again, or when
 /// patience ends. The refused request is the first one on the fourth connection, or a later one
@@ -455,29 +409,28 @@ fn refused_among_slow_ones(refusal: Reply, proven: bool) -> (Origin, Arc<AtomicB
     (origin.start(), again)
 }
 
-e2e_test!(
-    #[ignore = "waits for the cure of Retry-After"]
-    a_refused_part_does_not_wait_for_a_free_connection,
-    |t| {
-        for (status, after) in
-            [(500, None), (503, None), (408, None), (503, Some("1")), (429, Some("1"))]
-        {
-            for proven in [true, false] {
-                let mut refusal = Reply::status(status, "Once");
-                if let Some(after) = after {
-                    refusal.set("Retry-After", after);
-                }
-                let (origin, again) = refused_among_slow_ones(refusal, proven);
-                let output = t.uget(ARGS).arg(origin.url()).limit(Duration::from_secs(60)).run();
-                t.delivers(&output, "object.bin", &object());
-                let in_time = again.load(Ordering::SeqCst);
-                let what = format!("{status}, {after:?}, proven: {proven}");
-                output.check(in_time, &format!("{what}: it waited for the slow ones"));
-                t.clear();
-            }
+/// A refused part is asked for again before the slow ones are done.
+fn does_not_wait(t: &Test, proven: bool) {
+    for (status, after) in
+        [(500, None), (503, None), (408, None), (503, Some("1")), (429, Some("1"))]
+    {
+        let mut refusal = Reply::status(status, "Once");
+        if let Some(after) = after {
+            refusal.set("Retry-After", after);
         }
+        let (origin, again) = refused_among_slow_ones(refusal, proven);
+        let output = t.uget(ARGS).arg(origin.url()).limit(Duration::from_secs(60)).run();
+        t.delivers(&output, "object.bin", &object());
+        let in_time = again.load(Ordering::SeqCst);
+        let what = format!("{status}, {after:?}");
+        output.check(in_time, &format!("{what}: it waited for the slow ones"));
+        t.clear();
     }
-);
+}
+
+e2e_test!(a_refused_part_does_not_wait_for_a_free_connection, |t| does_not_wait(t, true));
+
+e2e_test!(a_part_refused_on_a_new_connection_does_not_wait_either, |t| does_not_wait(t, false));
 
 e2e_test!(a_wait_is_not_charged_to_the_other_connections, |t| {
     // What is in flight goes on: its bytes arrive while the wait is on, and are not fetched again.

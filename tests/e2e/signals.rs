@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{MIB, e2e_test, support::*};
+use crate::{MIB, support::*, wire_test as e2e_test};
 
 /// Where a run is when the signal comes.
 const PHASES: [&str; 4] = ["head", "body", "back-off", "stream"];
@@ -48,7 +48,7 @@ fn ends(t: &Test, signal: i32, codes: &[i32]) {
             output.code().is_some_and(|code| codes.contains(&code)),
             &format!("signal {signal} during {phase} should end it with {codes:?}"),
         );
-        output.check(took < Duration::from_secs(2), &format!("{phase}: it took {took:?}"));
+        output.check(took < at_once(), &format!("{phase}: it took {took:?}"));
         let visible: Vec<String> =
             t.names().into_iter().filter(|name| !name.starts_with('.')).collect();
         output.check(visible.is_empty(), &format!("{phase} left {visible:?}"));
@@ -70,7 +70,7 @@ e2e_test!(a_second_signal_ends_it_at_once, |t| {
     let sent = Instant::now();
     let output = running.wait();
     output.check(output.code() == Some(130), "it should exit with 130");
-    output.check(sent.elapsed() < Duration::from_secs(2), "it should end at once");
+    output.check(sent.elapsed() < at_once(), "it should end at once");
 });
 
 e2e_test!(an_interrupted_run_can_be_run_again, |t| {
@@ -129,7 +129,7 @@ e2e_test!(a_signal_while_the_reader_of_the_stream_is_away, |t| {
     running.signal(libc::SIGTERM);
     let output = running.wait();
     output.fails(143);
-    output.check(sent.elapsed() < Duration::from_secs(2), "it should end at once");
+    output.check(sent.elapsed() < at_once(), "it should end at once");
     drop(reader);
 });
 
@@ -146,7 +146,7 @@ e2e_test!(a_stop_and_a_continue_change_nothing, |t| {
     t.delivers(&output, "object.bin", &object);
 });
 
-e2e_test!(as_process_one, |t| {
+crate::e2e_test!(as_process_one, |t| {
     if !is_root() {
         return;
     }
@@ -165,7 +165,7 @@ e2e_test!(as_process_one, |t| {
     assert_eq!(unsafe { libc::kill(uget, libc::SIGTERM) }, 0);
     let sent = Instant::now();
     let output = running.wait();
-    output.check(sent.elapsed() < Duration::from_secs(2), "process one ignores what it must not");
+    output.check(sent.elapsed() < at_once(), "process one ignores what it must not");
     output.check(output.code() == Some(143), "it should exit with 143");
     let visible: Vec<String> =
         t.names().into_iter().filter(|name| !name.starts_with('.')).collect();

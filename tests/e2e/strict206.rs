@@ -1,7 +1,7 @@
 //! Every 206 is checked: what a server may get wrong in the middle of a download, and that nothing
 //! of it is published.
 
-use crate::{KIB, MIB, e2e_test, support::*};
+use crate::{KIB, MIB, support::*, wire_test as e2e_test};
 
 fn object() -> Object {
     Object::random(30, 4 * MIB)

@@ -142,45 +142,33 @@ e2e_test!(a_name_that_resolves_is_asked_for_once, |t| {
     output.check(asked <= 2, &format!("{asked} questions"));
 });
 
-e2e_test!(
-    #[ignore = "waits for names that are asked for again"]
-    a_name_server_that_fails_for_the_moment,
-    |t| {
-        let Some(one) = of_one_look_up(t, Says::Failure) else { return };
-        let says = (Says::Failure, one, Says::Loopback);
-        let Some((output, asked)) = run(t, says, &["--retries", "3"]) else { return };
-        t.delivers(&output, "object.bin", &object());
-        output.check(asked > one, "it was not asked again");
-    }
-);
+e2e_test!(a_name_server_that_fails_for_the_moment, |t| {
+    let Some(one) = of_one_look_up(t, Says::Failure) else { return };
+    let says = (Says::Failure, one, Says::Loopback);
+    let Some((output, asked)) = run(t, says, &["--retries", "3"]) else { return };
+    t.delivers(&output, "object.bin", &object());
+    output.check(asked > one, "it was not asked again");
+});
 
-e2e_test!(
-    #[ignore = "waits for names that are asked for again"]
-    a_name_server_that_is_silent_for_the_moment,
-    |t| {
-        let Some(one) = of_one_look_up(t, Says::Nothing) else { return };
-        let says = (Says::Nothing, one, Says::Loopback);
-        let Some((output, asked)) = run(t, says, &["--retries", "3"]) else { return };
-        t.delivers(&output, "object.bin", &object());
-        output.check(asked > one, "it was not asked again");
-    }
-);
+e2e_test!(a_name_server_that_is_silent_for_the_moment, |t| {
+    let Some(one) = of_one_look_up(t, Says::Nothing) else { return };
+    let says = (Says::Nothing, one, Says::Loopback);
+    let Some((output, asked)) = run(t, says, &["--retries", "3"]) else { return };
+    t.delivers(&output, "object.bin", &object());
+    output.check(asked > one, "it was not asked again");
+});
 
-e2e_test!(
-    #[ignore = "waits for names that are asked for again"]
-    a_name_server_that_fails_for_ever,
-    |t| {
-        let Some(one) = of_one_look_up(t, Says::Failure) else { return };
-        let says = (Says::Failure, ALWAYS, Says::Failure);
-        let Some((output, asked)) = run(t, says, &["--retries", "2"]) else { return };
-        t.refuses(&output, 6);
-        t.holds_only(&output, &[]);
-        output.check(
-            (3 * one..=4 * one).contains(&asked),
-            &format!("{asked} questions, {one} for each attempt"),
-        );
-    }
-);
+e2e_test!(a_name_server_that_fails_for_ever, |t| {
+    let Some(one) = of_one_look_up(t, Says::Failure) else { return };
+    let says = (Says::Failure, ALWAYS, Says::Failure);
+    let Some((output, asked)) = run(t, says, &["--retries", "2"]) else { return };
+    t.refuses(&output, 6);
+    t.holds_only(&output, &[]);
+    output.check(
+        (3 * one..=4 * one).contains(&asked),
+        &format!("{asked} questions, {one} for each attempt"),
+    );
+});
 
 e2e_test!(a_name_that_does_not_exist_is_final, |t| {
     let Some(one) = of_one_look_up(t, Says::NoSuchName) else { return };

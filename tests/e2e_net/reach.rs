@@ -60,7 +60,7 @@ e2e_test!(connections_spread_over_addresses_and_a_dead_one_does_not_matter, |t| 
     let args = ["--resolve", &rule, "-j8", "--chunk-size", "65536"];
     let output = t.uget(args).arg(&url).run();
     t.delivers(&output, "object.bin", &object);
-    assert!(output.took < Duration::from_secs(10));
+    assert!(output.took < at_once());
 });
 
 e2e_test!(connections_stay_with_one_address_where_they_are_told_to, |t| {
@@ -154,5 +154,5 @@ e2e_test!(a_connection_that_is_never_answered, |t| {
     let url = format!("https://{}/x", mute.local_addr().unwrap());
     let output = t.uget(["--connect-timeout", "0.4", "--retries", "0", &url]).run();
     output.fails_with(&[28]);
-    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
+    assert!(output.took < at_once(), "{:?}", output.took);
 });

@@ -125,7 +125,7 @@ e2e_test!(a_file_size_limit_is_an_error_and_no_signal, |t| {
 });
 
 e2e_test!(with_other_connections_parts_and_engine, |t| {
-    let other = if t.engine == Engine::Uring { "threads" } else { "uring" };
+    let other = if t.engine == Engine::Uring { "epoll" } else { "uring" };
     if other == "uring" && std::env::var_os("UGET_TEST_SKIP_URING").is_some() {
         return;
     }

@@ -27,8 +27,8 @@ fn kills_uring() {
 }
 
 #[test]
-fn kills_threads() {
-    kills(Engine::Threads);
+fn kills_epoll() {
+    kills(Engine::Epoll);
 }
 
 fn kills(engine: Engine) {

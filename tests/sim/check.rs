@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use uget::{
     fleet::{Fleet, TransferId},
+    http::request::Ask,
     journal::Held,
     orders::{Accept, Attempt, Command, Conn, ConnEvent, Failure, StoreEvent, Trouble},
     range::RangeSet,
 };
 
 use crate::{
+    places_lie,
     site::{Host, Ranges, Site},
     world::Member,
 };
@@ -18,6 +20,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Witness {
     pub(crate) violations: Vec<String>,
+    /// When which spans were asked for.
+    pub(crate) asked: Vec<(Duration, Range<u64>)>,
     conns: BTreeMap<Conn, Seen>,
     parties: Vec<Party>,
     step: u64,
@@ -30,6 +34,8 @@ pub(crate) struct Witness {
 #[derive(Debug)]
 struct Seen {
     owner: TransferId,
+    /// Which host it leads to.
+    host: String,
     state: SeenState,
     span: Range<u64>,
 }
@@ -53,6 +59,8 @@ struct Party {
     aborts: u64,
     abandons: u32,
     publishes: u32,
+    /// Hosts that said when they may be asked again.
+    quiet: BTreeMap<String, Duration>,
 }
 
 impl Witness {
@@ -72,7 +80,7 @@ impl Witness {
 
     pub(crate) fn command(
         &mut self,
-        fleet: &Fleet,
+        now: Duration,
         id: TransferId,
         command: &Command,
     ) -> Result<(), String> {
@@ -80,7 +88,7 @@ impl Witness {
         let step = self.step;
         let party = &mut self.parties[id.0 as usize];
         match command {
-            Command::Open { conn, .. } => {
+            Command::Open { conn, url, .. } => {
                 party.last_request = step;
                 party.opens += 1;
                 let closing = |seen: &&Seen| matches!(seen.state, SeenState::Closing(_));
@@ -88,8 +96,8 @@ impl Witness {
                 if open >= self.most {
                     return Err(format!("{open} connections are open, and one more is wanted"));
                 }
-                let span = 0..0;
-                let seen = Seen { owner: id, state: SeenState::Opening, span };
+                let (host, span) = (url.host_str().unwrap_or_default().to_owned(), 0..0);
+                let seen = Seen { owner: id, host, state: SeenState::Opening, span };
                 if self.conns.insert(*conn, seen).is_some() {
                     return Err(format!("{conn:?} twice"));
                 }
@@ -100,15 +108,25 @@ impl Witness {
                 if let Some(name) = request.fields.iter().find(|field| field.name() == "Range") {
                     return Err(format!("{name:?} in the user's fields"));
                 }
+                let host = request.url.host_str().unwrap_or_default();
+                let quiet = party.quiet.get(host).filter(|until| **until > now && places_lie());
+                if let Some(until) = quiet {
+                    return Err(format!("{host} was asked before {until:?}"));
+                }
                 self.expect(*conn, SeenState::Idle)?;
                 let span = match accept {
                     Accept::Ask => 0..0,
                     Accept::Part(expect) => expect.range.clone(),
                 };
                 self.lease(id, &span)?;
+                if let Ask::Part(range) = &request.ask {
+                    self.asked.push((now, range.clone()));
+                }
                 let seen = self.conns.get_mut(conn).ok_or("a request on no connection")?;
                 // A pooled connection changes hands.
-                *seen = Seen { owner: id, state: SeenState::Busy(*attempt), span };
+                seen.owner = id;
+                seen.state = SeenState::Busy(*attempt);
+                seen.span = span;
             }
             Command::Receive { conn, attempt, span } => {
                 self.expect(*conn, SeenState::Busy(*attempt))?;
@@ -143,6 +161,12 @@ impl Witness {
                     return Err("prepared while bytes were on their way".into());
                 }
             }
+            Command::Refetch { lost } => {
+                party.last_request = step;
+                for range in lost.iter() {
+                    party.done.remove(range);
+                }
+            }
             Command::Publish { total } => {
                 party.last_request = step;
                 party.publishes += 1;
@@ -158,7 +182,6 @@ impl Witness {
             Command::Abandon { .. } => party.abandons += 1,
             Command::Note(_) => {}
         }
-        let _ = fleet;
         Ok(())
     }
 
@@ -196,6 +219,12 @@ impl Witness {
         self.step += 1;
         let Some(seen) = self.conns.get_mut(&conn) else { return Ok(()) };
         let owner = seen.owner;
+        if let Some(seconds) = named(event) {
+            let until = now.saturating_add(Duration::from_secs(seconds));
+            let quiet = self.parties[owner.0 as usize].quiet.entry(seen.host.clone());
+            let quiet = quiet.or_default();
+            *quiet = until.max(*quiet);
+        }
         match event {
             ConnEvent::Opened { .. } => seen.state = SeenState::Idle,
             ConnEvent::Failed { failure } => {
@@ -244,6 +273,10 @@ impl Witness {
 
     pub(crate) fn store(&mut self, now: Duration, id: TransferId, event: &StoreEvent) {
         self.step += 1;
+        if let StoreEvent::Published(Err(Failure::Digest { .. })) = event {
+            // Some may be fetched again.
+            self.parties[id.0 as usize].last_done = 0;
+        }
         if let StoreEvent::Prepared(Err(failure)) | StoreEvent::Published(Err(failure)) = event {
             self.failures.push((self.step, now, Some(id), failure.clone()));
         }
@@ -289,9 +322,13 @@ impl Witness {
         id: TransferId,
         trouble: &Trouble,
         member: &Member,
+        prompt: bool,
     ) -> Result<(), String> {
         if matches!(trouble.failure, Failure::Internal(_)) {
             return Err(format!("a defect: {trouble:?}"));
+        }
+        if !prompt {
+            return Ok(());
         }
         let mine = |of: &Option<TransferId>| of.is_none_or(|of| of == id);
         let made_here = matches!(
@@ -301,7 +338,14 @@ impl Witness {
         let mut causes = self.failures.iter().rev().filter(|(_, _, of, _)| mine(of));
         let cause = causes.find(|(_, _, _, failure)| {
             let head = matches!(failure, Failure::Internal("a head"));
-            *failure == trouble.failure || head
+            // A wait that is too long is told of in other words than the answer that asked for it.
+            let patience = match (failure, &trouble.failure) {
+                (Failure::Status { status, .. }, Failure::Patience { status: of, .. }) => {
+                    status == of
+                }
+                _ => false,
+            };
+            *failure == trouble.failure || head || patience
         });
         let Some((step, at, _, _)) = cause.filter(|_| !made_here) else { return Ok(()) };
         let party = &self.parties[id.0 as usize];
@@ -332,33 +376,43 @@ impl Witness {
         }
         // A mirror may be so much slower that its connections are taken away, and one of those that
         // share a narrow path may look so when the others are done.
-        let even = hosts.iter().all(|host| host.capped.is_none()) && site.mirrors.is_empty();
+        let even = hosts.iter().all(|host| host.capped.is_none()) && site.roads.len() == 1;
         if party.aborts != 0 && even {
             return Err(format!("{} aborts without a fault", party.aborts));
         }
-        let mirrors = site.mirrors.iter().map(|(host, _)| host);
-        let lasting = site.hops.iter().chain(mirrors).all(|host| hosts[*host].keep_alive);
-        let most = view.planned + site.hops.len() - 1
-            + skipped as usize
-            + party.splits
-            + 2 * site.mirrors.len()
-            + party.aborts as usize;
+        let (mirrors, hops) = (site.roads.len() - 1, site.roads[0].hops.len());
+        let ends = site.places.iter().map(|place| place.host);
+        let lasting = site.roads.iter().flat_map(|road| road.hops.iter().copied());
+        let lasting = lasting.chain(ends).all(|host| hosts[host].keep_alive);
+        let planned = view.planned.max(view.connections_max);
+        let most =
+            planned + hops + skipped as usize + party.splits + 2 * mirrors + party.aborts as usize;
         if lasting && self.parties.len() == 1 && party.opens > most {
             return Err(format!("{} connections where {most} are enough", party.opens));
         }
         let total = view.total.unwrap_or(0);
-        let least = match site.ranges {
+        let least = match site.first_place().ranges {
             Ranges::Capped(cap) => cap.min(1 << 15),
             _ => 1 << 15,
         };
-        let most = total / least
-            + 4 * view.planned as u64
-            + site.hops.len() as u64
-            + 2
-            + 2 * site.mirrors.len() as u64;
+        let most = total / least + 4 * planned as u64 + hops as u64 + 3 + 2 * mirrors as u64;
         if party.requests > most {
             return Err(format!("{} requests where {most} are enough", party.requests));
         }
         Ok(())
     }
+}
+
+/// For how many seconds an answer said that nothing may be asked. The words of the simulator say
+/// how it is meant: what the field was taken for does not count.
+fn named(event: &ConnEvent) -> Option<u64> {
+    let words = match event {
+        ConnEvent::Head { head, .. } => String::from_utf8_lossy(&head.reason).into_owned(),
+        ConnEvent::Ended(ended) => match &ended.result {
+            Err(Failure::Status { reason, .. }) => reason.clone(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    words.strip_prefix("Not now ")?.parse().ok()
 }

@@ -48,7 +48,7 @@ impl Disk {
             identity: [7; 32],
             url: "http://h.test/".to_owned(),
             total,
-            validator: version.strong().map(str::to_owned),
+            validator: version.pin(),
             inode: 1,
         };
         let (done, synced) =
@@ -90,6 +90,19 @@ impl Disk {
     pub(crate) fn close(&mut self) {
         if let Some(mut ledger) = self.ledger.take() {
             self.journal.extend(ledger.take());
+        }
+    }
+
+    /// These bytes will come once more.
+    pub(crate) fn refetch(&mut self, lost: &RangeSet) {
+        for range in lost.iter() {
+            self.part.write(range.clone(), GARBAGE);
+            self.durable.write(range, GARBAGE);
+        }
+        if let Some(ledger) = &mut self.ledger {
+            ledger.forget(lost);
+            self.journal = ledger.rewrite();
+            self.sure = self.journal.len();
         }
     }
 

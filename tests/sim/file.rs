@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 /// Where the bytes of a run come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
-    /// The version of the object.
+    /// Which edition of which place, as a reply names it.
     pub(crate) version: u32,
     /// What to add to an offset in the file to get the offset in the object.
     pub(crate) shift: i64,
@@ -91,10 +91,8 @@ impl File {
         at == total
     }
 
-    /// The version that it is, if all of it is of one and in its place.
-    pub(crate) fn version(&self) -> Option<u32> {
-        let mut sources = self.runs.values().map(|(_, source)| *source);
-        let first = sources.next()?;
-        (first.shift == 0 && sources.all(|source| source == first)).then_some(first.version)
+    /// Where its runs come from.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+        self.runs.values().map(|(_, source)| *source)
     }
 }

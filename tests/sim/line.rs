@@ -26,6 +26,8 @@ pub(crate) struct Line {
     carry: u64,
     /// What follows the last octet.
     end: End,
+    /// A body does not set out before its head was taken.
+    pub(crate) stops: bool,
 }
 
 /// What follows the last octet.
@@ -65,13 +67,14 @@ impl Line {
             since: Duration::ZERO,
             carry: 0,
             end: End::Open,
+            stops: false,
         }
     }
 
     /// What lies behind `now` has happened at the rate that held; `rate` holds from here on.
     pub(crate) fn advance(&mut self, now: Duration, rate: u64) {
         let from = self.since.max(self.starts);
-        let room = self.queued.min(WINDOW);
+        let room = self.reach();
         if now > from && self.ready < room {
             let units = u128::from(self.rate) * (now - from).as_nanos() + u128::from(self.carry);
             self.carry = (units % NANOS) as u64;
@@ -79,6 +82,14 @@ impl Line {
         }
         self.since = self.since.max(now);
         self.rate = rate.max(1);
+    }
+
+    /// How much can have arrived before any more is taken.
+    fn reach(&self) -> u64 {
+        match self.segments.front() {
+            Some(front) if self.stops => front.len(),
+            _ => self.queued.min(WINDOW),
+        }
     }
 
     /// When `wanted` octets are there, or as many as come, or the end; `None`: never.
@@ -89,7 +100,7 @@ impl Line {
             0 => return Some(from),
             // Fewer than are wanted, and nothing behind them that would wake anybody.
             queued if queued < wanted && self.end == End::Open => return None,
-            queued => wanted.min(queued).min(WINDOW),
+            _ => wanted.min(self.reach()),
         };
         if self.ready >= wanted {
             return Some(self.since);
@@ -105,6 +116,11 @@ impl Line {
             Segment::Body { .. } => self.queued,
         });
         front.min(most).max(1)
+    }
+
+    /// The next octet is of a body.
+    pub(crate) fn is_in_body(&self) -> bool {
+        matches!(self.segments.front(), Some(Segment::Body { .. }))
     }
 
     pub(crate) fn ready(&self) -> u64 {

@@ -3,14 +3,25 @@
 //! Every seed runs twice: with faults, where the outcome must be right, prompt and reached within a
 //! bound once the faults heal; and without, where nothing may be retried, aborted or fetched twice.
 //!
+//! A third kind has places that do not know of each other: each has its own versions, moments of
+//! change, refusals and lies. There the file must be one version of one object, and the run a
+//! success while one good place is left.
+//!
 //! `UGET_SIM_SEED=N cargo test --test sim` runs one seed and says everything that happens;
-//! `UGET_SIM_COUNT=N` runs so many instead of 10,000.
+//! `UGET_SIM_COUNT=N` runs so many instead of 10,000; `UGET_SIM_ALL=1` goes on after what is wrong
+//! and lists all of it.
 #![expect(clippy::print_stdout, clippy::tests_outside_test_module, reason = "this is a test")]
 
+mod alone;
 mod check;
 mod disk;
 mod file;
+mod judge;
+#[expect(unreachable_pub, reason = "the fuzz target calls it from another crate")]
+#[path = "../../fuzz/src/transfer.rs"]
+mod legal;
 mod line;
+mod lottery;
 mod origin;
 mod port;
 mod referee;
@@ -22,41 +33,75 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use world::World;
+use world::{Kind, World};
 
 #[test]
 fn with_faults() {
-    simulate(true, "with_faults");
+    simulate(Kind::Faults, "with_faults");
 }
 
 #[test]
 fn without_faults() {
-    simulate(false, "without_faults");
+    simulate(Kind::Calm, "without_faults");
 }
 
-fn simulate(faults: bool, name: &str) {
+#[test]
+fn places_that_lie() {
+    if places_lie() {
+        simulate(Kind::Places, "places_that_lie");
+    }
+}
+
+/// What the fuzz target does, with octets from a fixed seed.
+#[test]
+fn any_legal_sequence_of_events() {
+    for seed in 0..20_000 {
+        let mut rng = rng::Rng::new(seed);
+        let octets: Vec<u8> = (0..rng.magnitude(9)).map(|_| rng.next() as u8).collect();
+        if catch_unwind(|| legal::transfer(&octets)).is_err() {
+            panic!("seed {seed}: {octets:?}");
+        }
+    }
+}
+
+fn places_lie() -> bool {
+    PLACES_LIE || std::env::var_os("UGET_SIM_PLACES").is_some()
+}
+
+/// Off until mirrors are places of one kind: the machine of today is known to fail there.
+const PLACES_LIE: bool = false;
+
+fn simulate(kind: Kind, name: &str) {
+    each_seed(name, 10_000, |seed, verbose| World::new(seed, kind, verbose).run());
+}
+
+/// Runs every seed up to `count`, or the one that was asked for.
+fn each_seed(name: &str, count: u64, run: impl Fn(u64, bool) -> Result<(), String>) {
+    let run = |seed, verbose| {
+        catch_unwind(AssertUnwindSafe(|| run(seed, verbose))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+            Err(format!("panicked: {}", text.unwrap_or_default()))
+        })
+    };
     let number = |variable| std::env::var(variable).ok().and_then(|n| n.parse::<u64>().ok());
     if let Some(seed) = number("UGET_SIM_SEED") {
-        if let Err(violation) = run(seed, faults, true) {
+        if let Err(violation) = run(seed, true) {
             panic!("seed {seed}: {violation}");
         }
         return;
     }
-    for seed in 0..number("UGET_SIM_COUNT").unwrap_or(10_000) {
-        if let Err(violation) = run(seed, faults, false) {
+    let all = std::env::var_os("UGET_SIM_ALL").is_some();
+    for seed in 0..number("UGET_SIM_COUNT").unwrap_or(count) {
+        if let Err(violation) = run(seed, false) {
+            if all {
+                println!("seed {seed}: {violation}");
+                continue;
+            }
             panic!(
                 "seed {seed}: {violation}\nagain: UGET_SIM_SEED={seed} \
                  cargo test --test sim {name} -- --nocapture"
             );
         }
     }
-}
-
-fn run(seed: u64, faults: bool, verbose: bool) -> Result<(), String> {
-    let run = || World::new(seed, faults, verbose).run();
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-        Err(format!("panicked: {}", text.unwrap_or_default()))
-    })
 }

@@ -2,14 +2,14 @@
 //! and that do whatever theirs may do.
 
 use std::{
-    cell::RefCell, collections::VecDeque, future::poll_fn, ops::Range, rc::Rc, task::Poll,
-    time::Duration,
+    cell::RefCell, collections::VecDeque, future::poll_fn, ops::Range, rc::Rc, sync::Arc,
+    task::Poll, time::Duration,
 };
 
 use uget::{
     fleet::TransferId,
-    link::{Broken, FLUSH_AFTER, Idle, Io, Order},
-    orders::{ConnEvent, Failure, StoreOp},
+    link::{Broken, FLUSH_AFTER, Gate, Idle, Io, Order},
+    orders::{Attempt, ConnEvent, Failure, StoreOp},
 };
 
 use crate::{
@@ -35,8 +35,17 @@ pub(crate) struct Wire {
     pub(crate) deeds: Vec<Deed>,
     /// When the link is to be looked at next.
     pub(crate) wake: Option<Duration>,
-    /// Octets a second at which the line flows.
-    pub(crate) rate: u64,
+    /// Octets that belong to no answer.
+    pub(crate) unasked: u64,
+    /// What the coordinator does after so many further calls, from its own thread.
+    pub(crate) meddle: Option<(u64, Meddling, Arc<Gate>)>,
+}
+
+/// What a coordinator does to a connection at work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Meddling {
+    Abort,
+    Shrink(Attempt, u64),
 }
 
 /// What a link did.
@@ -97,14 +106,14 @@ impl Wire {
             referee,
             deeds: Vec::new(),
             wake: None,
-            rate: 1,
+            unasked: 0,
+            meddle: None,
         }
     }
 
     /// It is `now`, and the line flows at `rate`.
     pub(crate) fn tick(&mut self, now: Duration, rate: u64) {
         self.now = self.now.max(now);
-        self.rate = rate;
         self.line.advance(self.now, rate);
         self.wake = None;
     }
@@ -114,6 +123,27 @@ impl Wire {
         self.aborted = true;
         self.hung_up = true;
         self.referee.abort();
+    }
+
+    /// The link has called, and another thread runs meanwhile.
+    fn meddle(&mut self) {
+        let Some((calls, what, gate)) = &mut self.meddle else { return };
+        if *calls > 0 {
+            *calls -= 1;
+            return;
+        }
+        match *what {
+            Meddling::Abort => {
+                gate.abort();
+                self.abort();
+            }
+            Meddling::Shrink(attempt, end) => {
+                if let Some(end) = gate.shrink(attempt, end) {
+                    self.referee.shrunk(attempt, end);
+                }
+            }
+        }
+        self.meddle = None;
     }
 
     fn once_in(&mut self, n: u64) -> bool {
@@ -271,12 +301,14 @@ impl Io for Port {
     type Sink = TransferId;
 
     fn now(&self) -> Duration {
-        self.wire.borrow().now
+        let mut wire = self.wire.borrow_mut();
+        wire.meddle();
+        wire.now
     }
 
     fn report(&mut self, event: ConnEvent) {
         let mut wire = self.wire.borrow_mut();
-        let (now, left) = (wire.now, wire.line.queued());
+        let (now, left) = (wire.now, wire.line.queued().saturating_sub(wire.unasked));
         let lost = matches!(&event, ConnEvent::Ended(ended) if !ended.reusable);
         if lost && wire.referee.is_skipped() {
             wire.deeds.push(Deed::Skipped);
@@ -286,10 +318,13 @@ impl Io for Port {
     }
 
     fn retire(&mut self) {
-        self.wire.borrow_mut().referee.retire();
+        let mut wire = self.wire.borrow_mut();
+        wire.meddle();
+        wire.referee.retire();
     }
 
     fn buffer(&mut self) -> &mut [u8] {
+        self.wire.borrow_mut().meddle();
         &mut self.buffer
     }
 

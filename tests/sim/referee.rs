@@ -49,6 +49,8 @@ struct Run {
     /// And the last octets of the body.
     latest: Option<Duration>,
     store_failed: bool,
+    /// It was told to stop before the last thing that it did.
+    aborted: bool,
     idle: Option<Idle>,
     times: Times,
 }
@@ -66,6 +68,10 @@ struct Answered {
 /// The times of one attempt.
 #[derive(Default)]
 struct Times {
+    /// When the link took the request, and how long it waited for a word on the head.
+    began: Duration,
+    asked: Option<Duration>,
+    decided: Duration,
     sent: Option<Duration>,
     unsent: bool,
     /// Since when the peer owes the body.
@@ -121,6 +127,7 @@ impl Referee {
             oldest: None,
             latest: None,
             store_failed: false,
+            aborted: false,
             idle: None,
             times: Times::default(),
         });
@@ -196,8 +203,13 @@ impl Referee {
             self.blame("an order for a connection that is over");
         }
         let Some(run) = &mut self.run else { return };
+        let decides = |run: &mut Run| {
+            run.times.decided = run.times.asked.map_or(Duration::ZERO, |asked| now - asked);
+        };
         match order {
+            Some(Order::Request(_)) => run.times.began = now,
             Some(Order::Receive { attempt, span, .. }) if *attempt == run.attempt => {
+                decides(run);
                 run.at = span.start;
                 run.reported = span.start;
                 run.span = Some(span.clone());
@@ -205,7 +217,11 @@ impl Referee {
                 run.oldest = (run.body > 0).then_some(now);
                 run.latest = run.oldest;
             }
-            Some(Order::Skip { attempt }) if *attempt == run.attempt => run.skipped = true,
+            Some(Order::Skip { attempt }) if *attempt == run.attempt => {
+                decides(run);
+                run.skipped = true;
+            }
+            None => decides(run),
             _ => {}
         }
     }
@@ -248,6 +264,7 @@ impl Referee {
     /// A receive brought this.
     pub(crate) fn received(&mut self, now: Duration, taken: Taken) {
         let Some(run) = &mut self.run else { return };
+        run.aborted = self.aborted;
         run.octets += taken.octets as u64;
         run.body += taken.body;
         if taken.body > 0 {
@@ -282,6 +299,12 @@ impl Referee {
         if limit.is_none_or(|limit| end > limit) {
             wrongs.push(format!("{offset}..{end} written with a lease to {limit:?}"));
         }
+        if !run.asked && limit.is_some_and(|limit| limit > answer.end) {
+            wrongs.push(format!("a lease to {limit:?}, although the answer ends before"));
+        }
+        if run.store_failed {
+            wrongs.push("written again after the disk failed".to_owned());
+        }
         if owner != run.owner {
             wrongs.push(format!("written for {owner:?} instead of {:?}", run.owner));
         }
@@ -304,6 +327,7 @@ impl Referee {
     pub(crate) fn wrote(&mut self, upto: u64) {
         if let Some(run) = &mut self.run {
             run.at = upto;
+            run.aborted = self.aborted;
             // What is left had no room in the lease, and came with the last receive.
             run.oldest = run.latest.filter(|_| run.waiting() > 0);
         }
@@ -334,8 +358,9 @@ impl Referee {
                 _ => self.blame(format!("an end too many: {ended:?}")),
             },
             ConnEvent::Head { attempt, .. } => {
-                if self.run.as_ref().is_none_or(|run| run.attempt != *attempt || !run.asked) {
-                    self.blame("a head that nobody wants");
+                match self.run.as_mut().filter(|run| run.attempt == *attempt && run.asked) {
+                    Some(run) => run.times.asked = Some(now),
+                    None => self.blame("a head that nobody wants"),
                 }
             }
             other => self.blame(format!("{other:?} is not a link's to say")),
@@ -347,8 +372,11 @@ impl Referee {
         says(run.reported == run.at, "ended before all was reported")?;
         says(ended.reused == (self.ended > 0), "reused or not")?;
         says(run.store_failed == matches!(ended.result, Err(Failure::Store { .. })), "the disk")?;
+        says(ended.reusable != self.retired, "retired or not")?;
+        let ours = run.times.paused + run.times.decided;
+        says(ended.busy + ours == now - run.times.began, "its time, without ours")?;
         says(!ended.reusable || ended.result.is_ok(), "reusable after a failure")?;
-        says(!ended.reusable || !self.aborted, "reusable after an abort")?;
+        says(!ended.reusable || !run.aborted, "reusable after an abort")?;
         says(!ended.reusable || left == 0, "reusable with octets on their way")?;
         let have = run.span.as_ref().map_or(0, |span| (span.start + run.body).min(span.end));
         match &ended.result {
@@ -359,7 +387,10 @@ impl Referee {
                     says(whole && answer.clean, "a success without the whole body")
                 }
                 (Some(span), Some(answer)) => {
-                    says(run.at == span.end.min(answer.end), "a success without the whole span")
+                    // A body may end before what an open span was shrunk to.
+                    let whole = run.asked && answer.clean && run.at == span.start + answer.length;
+                    let full = run.at == span.end.min(answer.end);
+                    says(full || whole, "a success without the whole span")
                 }
                 _ => Err("a success of nothing".to_owned()),
             },
@@ -371,7 +402,7 @@ impl Referee {
                 | Failure::Stale,
             ) if run.at != have => Err(format!("bytes up to {have} were received and not written")),
             Err(Failure::Stale) => {
-                let early = run.octets == 0 && ended.reused && !self.aborted;
+                let early = run.octets == 0 && ended.reused && !run.aborted;
                 says(early || run.idle != Some(Idle::Quiet), "not stale, but failed")
             }
             Err(Failure::Receive { .. }) => {

@@ -8,7 +8,8 @@ use uget::{
 };
 
 use crate::{
-    site::{self, End, Host, IfRange, Ranges, Refusal, Site, Stock, Version},
+    lottery, places_lie,
+    site::{Edition, End, Host, IfRange, Later, Place, Ranges, Refusal, Road, Site, Wrong},
     world::World,
 };
 
@@ -25,20 +26,36 @@ fn host() -> Host {
 }
 
 fn site(length: u64) -> Site {
-    Site {
-        id: 0,
-        hops: vec![0],
-        versions: vec![Version { length, etag: Some("\"v0\"".to_owned()), modified: None }],
-        mirrors: Vec::new(),
-        current: 0,
+    let etag = Some("\"v0\"".to_owned());
+    let edition = Edition { content: 0, length, etag, modified: None };
+    let place = Place {
+        host: 0,
+        editions: vec![(Duration::ZERO, edition)],
+        flaps: false,
         ranges: Ranges::Yes,
         end: End::Length,
         coded: false,
         if_range: IfRange::Honoured,
-        signature: 1,
-        changes_at: None,
-        expires_at: None,
-    }
+        gone: None,
+        mood: None,
+        cursed: None,
+    };
+    let roads = vec![road(0)];
+    Site { id: 0, places: vec![place], roads, signature: 1, expires_at: None }
+}
+
+fn road(end: usize) -> Road {
+    Road { hops: Vec::new(), ends: vec![(Duration::ZERO, end)], password: None }
+}
+
+/// The same with a mirror at the second host.
+fn mirrored(length: u64, change: impl Fn(&mut Place)) -> Site {
+    let mut site = site(length);
+    let mut mirror = Place { host: 1, ..site.places[0].clone() };
+    change(&mut mirror);
+    site.places.push(mirror);
+    site.roads.push(road(1));
+    site
 }
 
 /// How long it took, and how it went.
@@ -47,17 +64,21 @@ fn play(host: Host, length: u64, policy: Policy) -> (Duration, View) {
 }
 
 fn play_at(hosts: Vec<Host>, site: Site, policy: Policy) -> (Duration, View) {
+    let world = play_world(hosts, site, policy);
+    (world.now, world.fleet.transfer(TransferId(0)).view())
+}
+
+fn play_world(hosts: Vec<Host>, site: Site, policy: Policy) -> World {
     let mut world = World::scene(hosts, site, policy);
     if let Err(violation) = world.run_once() {
         panic!("{violation}");
     }
-    let transfer = world.fleet.transfer(TransferId(0));
-    assert_eq!(transfer.outcome(), Some(Ok(())));
-    (world.now, transfer.view())
+    assert_eq!(world.fleet.transfer(TransferId(0)).outcome(), Some(Ok(())));
+    world
 }
 
 fn sixteen() -> Policy {
-    Policy { connections: Connections::Exactly(16), ..site::plain() }
+    Policy { connections: Connections::Exactly(16), ..lottery::plain() }
 }
 
 #[test]
@@ -82,7 +103,7 @@ fn an_even_download_is_near_the_ideal() {
 
 #[test]
 fn auto_settles_at_the_knee_and_grows_where_it_pays() {
-    let auto = || Policy { connections: Connections::Auto { max: 16 }, ..site::plain() };
+    let auto = || Policy { connections: Connections::Auto { max: 16 }, ..lottery::plain() };
     let (time, view) = play(host(), 2 << 30, auto());
     assert_eq!(view.connections_max, 16, "every connection brings its 10 MB/s");
     let (explicit, _) = play(host(), 2 << 30, sixteen());
@@ -97,6 +118,23 @@ fn auto_settles_at_the_knee_and_grows_where_it_pays() {
 }
 
 #[test]
+fn auto_goes_by_the_time_that_is_left_and_not_by_bytes() {
+    let auto = || Policy { connections: Connections::Auto { max: 16 }, ..lottery::plain() };
+    for (rate, length) in [(4_000_000, 80 << 20), (1_000_000, 40 << 20)] {
+        let limited = Host { rate, ..host() };
+        let (explicit, _) = play(limited.clone(), length, sixteen());
+        let (time, view) = play(limited, length, auto());
+        let ratio = time.as_secs_f64() / explicit.as_secs_f64();
+        // Progress is told in MiB here, so that it takes longer to tell a rate.
+        assert!(ratio < 1.75, "{rate} B/s each: auto takes {time:?}, sixteen {explicit:?}");
+        assert_eq!(view.connections_max, 16, "{rate} B/s each, {length} bytes");
+    }
+    let near = Host { rate: 1_000_000_000, round_trip: Duration::from_micros(50), ..host() };
+    let (_, view) = play(near, 16 << 20, auto());
+    assert_eq!(view.connections_max, 1, "over before another connection were of use");
+}
+
+#[test]
 fn a_mirror_brings_its_share_and_a_dead_one_costs_nothing() {
     let capped = |name: &str| Host {
         name: name.to_owned(),
@@ -106,25 +144,33 @@ fn a_mirror_brings_its_share_and_a_dead_one_costs_nothing() {
     };
     let length = 256 << 20;
     let (alone, _) = play(capped("h0.test"), length, sixteen());
-    let with = |stock, second| {
-        let hosts = vec![capped("h0.test"), second];
-        play_at(hosts, Site { mirrors: vec![(1, stock)], ..site(length) }, sixteen())
+    type Change = fn(&mut Place);
+    let with = |change: Change, second| {
+        play_at(vec![capped("h0.test"), second], mirrored(length, change), sixteen())
     };
-    let (both, _) = with(Stock::Same, capped("h1.test"));
+    let (both, _) = with(|_| {}, capped("h1.test"));
     let ratio = both.as_secs_f64() / alone.as_secs_f64();
     assert!(ratio < 0.6, "two places: {both:?}, one: {alone:?}");
     let dead = Host { limit: Some((0, Refusal::Refuse)), ..capped("h1.test") };
-    for (stock, second) in [
-        (Stock::Same, dead),
-        (Stock::Gone, capped("h1.test")),
-        (Stock::Shorter, capped("h1.test")),
-        (Stock::Other, capped("h1.test")),
-        (Stock::OtherTag, capped("h1.test")),
-    ] {
-        let (time, view) = with(stock, second);
+    let changes: [(&str, Change, Host); 5] = [
+        ("dead", |_| {}, dead),
+        ("gone", |place| place.gone = Some(404), capped("h1.test")),
+        ("shorter", |place| place.editions[0].1.length /= 2, capped("h1.test")),
+        ("other", |place| place.editions[0].1.content = 1, capped("h1.test")),
+        ("other tag", |_| {}, capped("h1.test")),
+    ];
+    for (name, change, second) in changes {
+        let change = move |place: &mut Place| {
+            change(place);
+            if name.starts_with("other") {
+                place.editions[0].1.etag = Some("\"other\"".to_owned());
+            }
+        };
+        let hosts = vec![capped("h0.test"), second];
+        let (time, view) = play_at(hosts, mirrored(length, change), sixteen());
         let ratio = time.as_secs_f64() / alone.as_secs_f64();
-        assert!(ratio < 1.05, "{stock:?}: {time:?} instead of {alone:?}");
-        assert_eq!(view.retries, 0, "{stock:?}");
+        assert!(ratio < 1.05, "{name}: {time:?} instead of {alone:?}");
+        assert_eq!(view.retries, 0, "{name}");
     }
 }
 
@@ -132,9 +178,9 @@ fn a_mirror_brings_its_share_and_a_dead_one_costs_nothing() {
 fn a_mirror_stands_in_for_a_place_that_is_gone() {
     let dead = Host { limit: Some((0, Refusal::Refuse)), ..host() };
     let second = Host { name: "h1.test".to_owned(), ..host() };
-    let site = Site { mirrors: vec![(1, Stock::Same)], ..site(64 << 20) };
-    let (_, view) = play_at(vec![dead, second], site, sixteen());
-    assert_eq!(view.final_url.host_str(), Some("h1.test"));
+    let world = play_world(vec![dead, second], mirrored(64 << 20, |_| {}), sixteen());
+    let account = world.fleet.transfer(TransferId(0)).account();
+    assert_eq!(account.final_url.host_str(), Some("h1.test"));
 }
 
 #[test]
@@ -146,12 +192,62 @@ fn the_last_span_is_not_left_to_a_lame_connection() {
             connections: Connections::Exactly(4),
             part_size: Some(part),
             first_part: part,
-            ..site::plain()
+            ..lottery::plain()
         };
         let (healthy, _) = play(host(), 4 * part, policy());
         let lame = Host { lame: Some((4, 100)), ..host() };
         let (time, _) = play(lame, 4 * part, policy());
         let late = time - healthy;
         assert!(late < Duration::from_secs(1), "{part}: {time:?} instead of {healthy:?}");
+    }
+}
+
+/// Four slow connections, and a range that is never served: when it was asked for, and the time at
+/// the end.
+fn cursed(wrong: Wrong, retries: u32) -> (Vec<Duration>, Duration) {
+    let at = (3 << 20) + 5;
+    let slow = Host { rate: 100_000, ..host() };
+    let mut site = site(64 << 20);
+    site.places[0].cursed = Some((at, wrong));
+    let policy = Policy { connections: Connections::Exactly(4), retries, ..lottery::plain() };
+    let mut world = World::scene(vec![slow], site, policy);
+    if let Err(violation) = world.run_once() {
+        panic!("{violation}");
+    }
+    let outcome = world.fleet.transfer(TransferId(0)).outcome();
+    assert!(matches!(outcome, Some(Err(_))), "{wrong:?}: {outcome:?}");
+    let asked = world.witness.asked.iter().filter(|(_, range)| range.contains(&at));
+    (asked.map(|(when, _)| *when).collect(), world.now)
+}
+
+#[test]
+fn a_refused_part_waits_for_its_time_alone_and_ends_the_run_within_its_retries() {
+    if !places_lie() {
+        return;
+    }
+    let named = Later::Seconds(1);
+    for wrong in [
+        Wrong::Status(500, Later::Unsaid),
+        Wrong::Status(500, named),
+        Wrong::Status(503, Later::Unsaid),
+        Wrong::Status(503, named),
+        Wrong::Status(429, Later::Unsaid),
+        Wrong::Reset,
+    ] {
+        let (asked, end) = cursed(wrong, 5);
+        assert_eq!(asked.len(), 6, "{wrong:?}: {asked:?}");
+        // Half a second at first, twice as long each time, a quarter more at most; and the way.
+        let mut wait = Duration::from_millis(500);
+        for pair in asked.windows(2) {
+            let most = (wait * 5 / 4).max(Duration::from_secs(1)) + Duration::from_millis(200);
+            let waited = pair[1] - pair[0];
+            assert!(waited < most, "{wrong:?}: {waited:?} instead of {most:?} at most: {asked:?}");
+            wait *= 2;
+        }
+        let late = end - asked[5];
+        assert!(
+            late < Duration::from_millis(200),
+            "{wrong:?}: over {late:?} after the last answer"
+        );
     }
 }

@@ -1,14 +1,12 @@
-//! The other side: hosts with limits and moods, and objects that redirect, change and expire.
+//! The other side: hosts with limits and moods, and the places that an object lies at.
+//!
+//! Each place has versions of its own, moments at which they change, and its own ways to go wrong.
+//! A road is what the user named: a URL that leads to a place, perhaps by way of redirects, which
+//! may lead elsewhere later. The first road is the URL of the download, the others are its mirrors.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use uget::{
-    http::request::Field,
-    orders::{Connections, Pin, Policy},
-};
 use url::Url;
-
-use crate::rng::Rng;
 
 /// A server.
 #[derive(Clone, Debug)]
@@ -36,13 +34,30 @@ pub(crate) enum Refusal {
     Ignore,
 }
 
-/// One version of an object.
-#[derive(Clone, Debug)]
-pub(crate) struct Version {
+/// What a place has for a while, and what it says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edition {
+    /// Which bytes these are, whatever is said of them: equal numbers, equal bytes. 0 is what the
+    /// user wants, and what a digest names.
+    pub(crate) content: u32,
     pub(crate) length: u64,
     pub(crate) etag: Option<String>,
     /// Seconds before the answer's date.
     pub(crate) modified: Option<i64>,
+}
+
+impl Edition {
+    /// Whether two editions are one object by what they say of themselves (contract, clause 13):
+    /// nothing but a digest can tell them apart if their bytes differ.
+    pub(crate) fn is_one_with(&self, other: &Self) -> bool {
+        let strong = |of: &Self| of.etag.clone().filter(|tag| !tag.starts_with("W/"));
+        let dates = self.modified.is_some() && self.modified == other.modified;
+        let same = match (strong(self), strong(other)) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => dates,
+        };
+        same && self.length == other.length
+    }
 }
 
 /// How a server answers a range.
@@ -66,49 +81,6 @@ pub(crate) enum End {
     Close,
 }
 
-/// An object and the way to it.
-#[derive(Clone, Debug)]
-pub(crate) struct Site {
-    pub(crate) id: usize,
-    /// Hosts of the chain of redirects; the last one has the object.
-    pub(crate) hops: Vec<usize>,
-    pub(crate) versions: Vec<Version>,
-    /// Other hosts that have it, or say so.
-    pub(crate) mirrors: Vec<(usize, Stock)>,
-    pub(crate) current: u32,
-    pub(crate) ranges: Ranges,
-    pub(crate) end: End,
-    pub(crate) coded: bool,
-    /// If-Range is looked at, and how a mismatch is answered.
-    pub(crate) if_range: IfRange,
-    /// The signature that the last redirect hands out.
-    pub(crate) signature: u64,
-    /// Lets the object change, the signature expire.
-    pub(crate) changes_at: Option<Duration>,
-    pub(crate) expires_at: Option<Duration>,
-}
-
-/// What a mirror has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stock {
-    Same,
-    OtherTag,
-    Shorter,
-    /// Something else of the same length.
-    Other,
-    Gone,
-}
-
-/// The version of what a mirror has instead of the object.
-pub(crate) const OTHER: u32 = 7;
-
-/// Where a request goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Hop(usize),
-    Mirror(usize),
-}
-
 /// What a server does about `If-Range`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfRange {
@@ -117,168 +89,201 @@ pub(crate) enum IfRange {
     NotSeen,
 }
 
+/// Where bytes come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) host: usize,
+    /// What it has from when on.
+    pub(crate) editions: Vec<(Duration, Edition)>,
+    /// Its replicas do not agree: every answer is of any edition.
+    pub(crate) flaps: bool,
+    pub(crate) ranges: Ranges,
+    pub(crate) end: End,
+    pub(crate) coded: bool,
+    pub(crate) if_range: IfRange,
+    /// It has nothing, and says so.
+    pub(crate) gone: Option<u16>,
+    pub(crate) mood: Option<Mood>,
+    /// Ranges with this byte are refused for ever.
+    pub(crate) cursed: Option<(u64, Wrong)>,
+}
+
+/// What goes wrong at a place by itself, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Mood {
+    pub(crate) ways: Vec<Wrong>,
+    /// Once in how many requests.
+    pub(crate) nth: u64,
+    pub(crate) during: Range<Duration>,
+}
+
+/// How a request goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    Reset,
+    Silence,
+    Garbage,
+    Status(u16, Later),
+    /// 200 with a page for people.
+    Page,
+    Window,
+    Total,
+    Length,
+    Unreadable,
+    /// 200 with everything.
+    Whole,
+    /// More than was asked for, chunked.
+    More,
+    /// The body does not come to its end.
+    Cut,
+}
+
+/// What a refusal says about coming back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Later {
+    Unsaid,
+    Seconds(u64),
+    /// A date so many seconds from now, or ago.
+    Date(i64),
+    /// Neither.
+    Nonsense(&'static str),
+}
+
+impl Later {
+    /// The field, and for how long nothing may be asked (contract, clause 14).
+    pub(crate) fn field(self, date: impl Fn(i64) -> String) -> (String, u64) {
+        let field = |value: String| format!("Retry-After: {value}\r\n");
+        match self {
+            Self::Unsaid => (String::new(), 0),
+            Self::Seconds(after) if after < 1 << 31 => (field(after.to_string()), after),
+            Self::Seconds(after) => (field(after.to_string()), 0),
+            Self::Date(after) => (field(date(-after)), u64::try_from(after).unwrap_or(0)),
+            Self::Nonsense(text) => (field(text.to_owned()), 0),
+        }
+    }
+}
+
+/// What the user named.
+#[derive(Clone, Debug)]
+pub(crate) struct Road {
+    /// Hosts that redirect, one to the next and the last to a place.
+    pub(crate) hops: Vec<usize>,
+    /// Where it ends from when on; without hops it ends where it began.
+    pub(crate) ends: Vec<(Duration, usize)>,
+    /// `user:password` in its own URL, asked for on its way.
+    pub(crate) password: Option<&'static str>,
+}
+
+/// An object and the ways to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) id: usize,
+    pub(crate) places: Vec<Place>,
+    /// The first is the URL of the download, the others are its mirrors.
+    pub(crate) roads: Vec<Road>,
+    /// The signature that the last redirect hands out.
+    pub(crate) signature: u64,
+    pub(crate) expires_at: Option<Duration>,
+}
+
+/// What a URL names: a hop of a road, or the place at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Hop(usize),
+    Place(usize),
+}
+
+impl Place {
+    /// The number of what is there at `now`.
+    pub(crate) fn current(&self, now: Duration) -> usize {
+        self.editions.iter().rposition(|(from, _)| *from <= now).unwrap_or(0)
+    }
+
+    /// Whether it never errs, and has one edition for ever.
+    pub(crate) fn is_good(&self) -> bool {
+        self.editions.len() == 1
+            && self.mood.is_none()
+            && self.cursed.is_none()
+            && self.gone.is_none()
+    }
+}
+
+impl Road {
+    /// The place at its end at `now`.
+    pub(crate) fn end(&self, now: Duration) -> usize {
+        let last = self.ends.iter().rev().find(|(from, _)| *from <= now);
+        last.unwrap_or(&self.ends[0]).1
+    }
+}
+
 impl Site {
-    /// The URL of hop `index`.
-    pub(crate) fn url(&self, hosts: &[Host], index: usize) -> Url {
-        let host = &hosts[self.hops[index]].name;
-        let last = index + 1 == self.hops.len() && index > 0;
+    /// The URL that the user names for a road.
+    pub(crate) fn url(&self, hosts: &[Host], road: usize) -> Url {
+        let way = &self.roads[road];
+        let stop = if way.hops.is_empty() { Stop::Place(way.ends[0].1) } else { Stop::Hop(0) };
+        let mut url = self.stop_url(hosts, road, stop);
+        if let Some((user, password)) = way.password.and_then(|both| both.split_once(':')) {
+            url.set_username(user).expect("a URL with a host");
+            url.set_password(Some(password)).expect("a URL with a host");
+        }
+        url
+    }
+
+    /// The URL of a stop on a road.
+    pub(crate) fn stop_url(&self, hosts: &[Host], road: usize, stop: Stop) -> Url {
+        let host = &hosts[self.stop_host(road, stop)].name;
+        let last = matches!(stop, Stop::Place(_)) && !self.roads[road].hops.is_empty();
         let sign = if last { format!("?sig={}", self.signature) } else { String::new() };
-        Url::parse(&format!("http://{host}/{}/{index}{sign}", self.id)).expect("a URL")
+        let name = match stop {
+            Stop::Hop(hop) => hop.to_string(),
+            Stop::Place(place) => format!("p{place}"),
+        };
+        Url::parse(&format!("http://{host}/{}/{road}/{name}{sign}", self.id)).expect("a URL")
     }
 
-    /// The URL of a mirror.
-    pub(crate) fn mirror_url(&self, hosts: &[Host], index: usize) -> Url {
-        let host = &hosts[self.mirrors[index].0].name;
-        Url::parse(&format!("http://{host}/{}/m{index}", self.id)).expect("a URL")
-    }
-
-    /// Whether a mirror has `total` bytes of an object of `length`.
-    pub(crate) fn is_mirrored_at(&self, length: u64, total: u64) -> bool {
-        length / 2 == total && self.mirrors.iter().any(|(_, stock)| *stock == Stock::Shorter)
-    }
-
-    /// What is there now.
-    pub(crate) fn version(&self, place: Place) -> Version {
-        let version = self.versions[self.current as usize].clone();
-        match place {
-            Place::Hop(_) => version,
-            Place::Mirror(index) => match self.mirrors[index].1 {
-                Stock::Same | Stock::Gone => version,
-                Stock::OtherTag => Version { etag: Some("\"other\"".to_owned()), ..version },
-                Stock::Other => Version {
-                    etag: Some("\"else\"".to_owned()),
-                    modified: version.modified.map(|age| age + 50),
-                    ..version
-                },
-                Stock::Shorter => Version { length: version.length / 2, ..version },
-            },
+    pub(crate) fn stop_host(&self, road: usize, stop: Stop) -> usize {
+        match stop {
+            Stop::Hop(hop) => self.roads[road].hops[hop],
+            Stop::Place(place) => self.places[place].host,
         }
     }
 
-    /// Whether bytes of two versions can come to lie in one file without anybody noticing.
-    pub(crate) fn is_splice_visible(&self, pin: Pin) -> bool {
-        pin != Pin::None || self.versions.len() == 1 && self.mirrors.is_empty()
+    /// Whether a stop and all before it are at the host where the road begins, and which that is.
+    pub(crate) fn is_at_home(&self, road: usize, stop: Stop) -> (bool, usize) {
+        let way = &self.roads[road];
+        let last = self.stop_host(road, stop);
+        let before = match stop {
+            Stop::Hop(hop) => &way.hops[..hop],
+            Stop::Place(_) => &way.hops[..],
+        };
+        let first = before.first().copied().unwrap_or(last);
+        (last == first && before.iter().all(|host| *host == first), first)
+    }
+
+    /// The host that the user's URL names.
+    pub(crate) fn first_host(&self) -> usize {
+        let way = &self.roads[0];
+        way.hops.first().copied().unwrap_or(self.places[way.ends[0].1].host)
+    }
+
+    /// The place that the user's URL leads to at first.
+    pub(crate) fn first_place(&self) -> &Place {
+        &self.places[self.roads[0].ends[0].1]
+    }
+
+    /// The edition behind the number that a byte carries.
+    pub(crate) fn edition(&self, number: u32) -> Option<&Edition> {
+        let place = self.places.get(number as usize / EDITIONS)?;
+        place.editions.get(number as usize % EDITIONS).map(|(_, edition)| edition)
+    }
+
+    /// While nobody looked, everything may have become what it will be.
+    pub(crate) fn age(&mut self) {
+        for place in &mut self.places {
+            place.editions.iter_mut().for_each(|(from, _)| *from = Duration::ZERO);
+        }
     }
 }
 
-/// Hosts for one seed.
-pub(crate) fn hosts(rng: &mut Rng, faults: bool) -> Vec<Host> {
-    let host = |index: u64, rng: &mut Rng| Host {
-        name: format!("h{index}.test"),
-        round_trip: Duration::from_micros(rng.magnitude(18)),
-        rate: 200_000 + rng.magnitude(30),
-        keep_alive: !rng.one_in(6),
-        capped: rng.one_in(5).then(|| 1_000_000 + rng.magnitude(28)),
-        lame: (faults && rng.one_in(4)).then(|| (rng.pick(2..8), rng.pick(10..200))),
-        limit: (faults && rng.one_in(4)).then(|| {
-            let refusals = [Refusal::Refuse, Refusal::Reset, Refusal::Busy, Refusal::Ignore];
-            (rng.pick(1..6) as usize, *rng.one_of(&refusals))
-        }),
-    };
-    (0..3).map(|index| host(index, rng)).collect()
-}
-
-/// An object for one seed.
-pub(crate) fn site(rng: &mut Rng, id: usize, faults: bool) -> Site {
-    let length = match rng.pick(0..8) {
-        0 => 0,
-        1 => rng.pick(1..3),
-        2 => (1 << 20) * rng.pick(1..40),
-        3 => rng.magnitude(20),
-        _ => rng.magnitude(26),
-    };
-    let kind = rng.pick(0..10);
-    let version = |number: u64, length: u64, rng: &mut Rng| Version {
-        length,
-        etag: match kind {
-            0 => None,
-            1 => Some(format!("W/\"{number}\"")),
-            2 => None,
-            _ => Some(format!("\"v{number}\"")),
-        },
-        modified: (kind == 2 || rng.one_in(2)).then(|| 10_000 - 100 * number as i64),
-    };
-    let mut versions = vec![version(0, length, rng)];
-    let changes = faults && rng.one_in(5);
-    if changes {
-        let other = if rng.one_in(2) { length } else { rng.magnitude(26) };
-        versions.push(version(1, other, rng));
-    }
-    let ranges = match rng.pick(0..20) {
-        0 => Ranges::Ignored,
-        1 => Ranges::Refused(*rng.one_of(&[400, 403, 404, 405, 416, 501])),
-        2 => Ranges::NoTotal,
-        3 => Ranges::Multipart,
-        4 => Ranges::Unreadable,
-        5 => Ranges::Capped(rng.pick(1 << 14..1 << 21)),
-        _ => Ranges::Yes,
-    };
-    // A refusal that is also the verdict on the plain GET would be a missing object.
-    let hops = match rng.pick(0..4) {
-        0 => (0..rng.pick(2..4)).map(|_| rng.pick(0..3) as usize).collect(),
-        _ => vec![rng.pick(0..3) as usize],
-    };
-    let if_range = match rng.pick(0..4) {
-        0 if faults => IfRange::Answered412,
-        1 if faults => IfRange::NotSeen,
-        _ => IfRange::Honoured,
-    };
-    Site {
-        id,
-        hops,
-        versions,
-        mirrors: if rng.one_in(4) {
-            let kinds = [
-                Stock::Same,
-                Stock::Same,
-                Stock::OtherTag,
-                Stock::Shorter,
-                // A digest lets it in, and finds it out at the end.
-                if faults { Stock::Other } else { Stock::Same },
-                Stock::Gone,
-            ];
-            let count = rng.pick(1..4);
-            (0..count).map(|_| (rng.pick(0..3) as usize, *rng.one_of(&kinds))).collect()
-        } else {
-            Vec::new()
-        },
-        current: 0,
-        ranges,
-        end: *rng.one_of(&[End::Length, End::Length, End::Length, End::Chunked, End::Close]),
-        coded: rng.one_in(25),
-        if_range,
-        signature: 1,
-        changes_at: changes.then(|| rng.millis(1..5_000)),
-        expires_at: (faults && rng.one_in(4)).then(|| rng.millis(1..5_000)),
-    }
-}
-
-/// What the user wants, for one seed.
-pub(crate) fn policy(rng: &mut Rng, faults: bool) -> Policy {
-    let connections = match rng.pick(0..6) {
-        0 => Connections::Exactly(1),
-        1 => Connections::Auto { max: 8 },
-        _ => Connections::Exactly(rng.pick(2..17) as usize),
-    };
-    let small = rng.one_in(3);
-    Policy {
-        connections,
-        part_size: rng.one_in(5).then(|| rng.pick(1 << 16..4 << 20)),
-        first_part: if small { rng.pick(1 << 14..1 << 20) } else { 1 << 20 },
-        min_split: if small { rng.pick(1 << 14..1 << 20) } else { 1 << 20 },
-        pin: *rng.one_of(&[Pin::Auto, Pin::Auto, Pin::Auto, Pin::Auto, Pin::None]),
-        digest: rng.one_in(5),
-        retries: if faults { *rng.one_of(&[5, 5, 5, 20, 1, 0]) } else { 5 },
-        restart_on_change: rng.one_in(3),
-        retry_all: faults && rng.one_in(10),
-        max_time: (faults && rng.one_in(10)).then(|| rng.millis(1..60_000)),
-        seed: rng.next(),
-        ..plain()
-    }
-}
-
-/// The defaults, and a secret.
-pub(crate) fn plain() -> Policy {
-    let secret = Field::new("X-Secret", b"hush").expect("a field");
-    Policy { private_fields: vec![secret], ..Policy::default() }
-}
+/// No place has so many editions.
+pub(crate) const EDITIONS: usize = 16;

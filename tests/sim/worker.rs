@@ -73,9 +73,7 @@ impl World {
         let limit = self.hosts[host].limit.filter(|(count, _)| there >= *count);
         let surplus = limit.map(|(_, refusal)| refusal);
         let factor = if self.even { 1 } else { 1 + self.rng.pick(0..self.unevenness) };
-        let lame = self.hosts[host]
-            .lame
-            .filter(|(every, _)| (u64::from(conn.0) + 1).is_multiple_of(*every));
+        let lame = self.hosts[host].lame.filter(|(every, _)| (conn.0 + 1).is_multiple_of(*every));
         let factor = factor * lame.map_or(1, |(_, times)| times);
         let rate = (self.hosts[host].rate / factor).max(self.slowest());
         let gate = Arc::new(Gate::default());
@@ -113,7 +111,8 @@ impl World {
 
     /// Below this rate a world would take long and tell nothing new.
     fn slowest(&self) -> u64 {
-        let versions = self.sites.iter().flat_map(|site| &site.versions);
+        let places = self.sites.iter().flat_map(|site| &site.places);
+        let versions = places.flat_map(|place| &place.editions).map(|(_, edition)| edition);
         let longest = versions.map(|version| version.length).max().unwrap_or(0);
         if self.even { 40_000 } else { (longest / 40).max(40_000) }
     }

@@ -13,10 +13,11 @@ use uget::{
 use crate::{
     check::Witness,
     disk::{Crash, Disk},
+    judge, lottery,
     origin::{Reaction, Server},
     port::Mood,
     rng::Rng,
-    site::{self, Host, OTHER, Place, Refusal, Site},
+    site::{Host, Refusal, Site, Stop},
     worker::{self, Sock, Step},
 };
 
@@ -44,7 +45,9 @@ pub(crate) struct World {
     /// Nothing goes wrong from then on.
     pub(crate) heals: Duration,
     limits: Limits,
-    faults: bool,
+    pub(crate) kind: Kind,
+    /// Anything may go wrong anywhere.
+    pub(crate) faults: bool,
     agenda: BTreeMap<(Duration, u64), What>,
     sequence: u64,
     verbose: bool,
@@ -66,20 +69,44 @@ pub(crate) enum What {
     Order(TransferId, Box<Command>),
     Step(Conn, u64, Step),
     Stop(Failure),
-    Change(usize),
     Expire(usize),
     Crash(Crash),
 }
 
+/// What kind of world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing goes wrong.
+    Calm,
+    /// Anything goes wrong anywhere, until it heals; mirrors do as the first place does.
+    Faults,
+    /// Every place goes its own way, and some err or lie; in some of them anything goes wrong too.
+    Places,
+}
+
 impl World {
-    pub(crate) fn new(seed: u64, faults: bool, verbose: bool) -> Self {
+    pub(crate) fn new(seed: u64, kind: Kind, verbose: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let hosts = site::hosts(&mut rng, faults);
+        let faults = kind == Kind::Faults || kind == Kind::Places && rng.one_in(4);
+        let mut hosts = lottery::hosts(&mut rng, kind != Kind::Calm);
+        if kind == Kind::Places {
+            hosts.iter_mut().for_each(|host| host.lame = None);
+            let crawl = rng.pick(0..9) as usize;
+            hosts.iter_mut().skip(crawl).take(1).for_each(|host| host.rate = 40_000);
+        }
         let count = if rng.one_in(8) { rng.pick(2..5) as usize } else { 1 };
-        let sites: Vec<_> = (0..count).map(|id| site::site(&mut rng, id, faults)).collect();
-        let mut versions = sites.iter().flat_map(|site| &site.versions);
-        let small = versions.all(|version| version.length <= 1 << 20);
-        let policies: Vec<_> = (0..count).map(|_| site::policy(&mut rng, faults)).collect();
+        let site = |id| match kind {
+            Kind::Places => lottery::places(&mut rng, id),
+            _ => lottery::site(&mut rng, id, faults),
+        };
+        let sites: Vec<_> = (0..count).map(site).collect();
+        let mut editions = sites.iter().flat_map(|site| &site.places);
+        let mut editions = editions.by_ref().flat_map(|place| &place.editions);
+        let small = editions.all(|(_, edition)| edition.length <= 1 << 20);
+        let policies = (0..count).map(|_| lottery::policy(&mut rng, kind != Kind::Calm));
+        let policies = policies
+            .map(|policy| Policy { max_time: policy.max_time.filter(|_| faults), ..policy });
+        let policies: Vec<_> = policies.collect();
         let limits =
             Limits { total: *rng.one_of(&[64, 16, 4]), per_host: *rng.one_of(&[64, 16, 3]) };
         let member = |policy: Policy| Member {
@@ -105,6 +132,7 @@ impl World {
             crashed: false,
             heals: if faults { rng.millis(1_000..120_000) } else { Duration::ZERO },
             limits,
+            kind,
             faults,
             agenda: BTreeMap::new(),
             sequence: 0,
@@ -118,7 +146,7 @@ impl World {
 
     /// Honest hosts, one object, nothing by chance.
     pub(crate) fn scene(hosts: Vec<Host>, site: Site, policy: Policy) -> Self {
-        let mut world = Self::new(0, false, false);
+        let mut world = Self::new(0, Kind::Calm, false);
         world.agenda.clear();
         world.hosts = hosts;
         world.sites = vec![site];
@@ -127,6 +155,9 @@ impl World {
         world.limits = Limits { total: 64, per_host: 64 };
         world.cross = Duration::from_micros(20);
         world.even = true;
+        // Its links look up so often that rates can be measured.
+        let nap = Duration::from_millis(100);
+        world.mood = Mood { lump: 256 << 10, nap, ..Mood::default() };
         world.witness = Witness::new(1, 64);
         world.start(vec![None]);
         world
@@ -134,9 +165,6 @@ impl World {
 
     fn schedule_troubles(&mut self) {
         for id in 0..self.sites.len() {
-            if let Some(at) = self.sites[id].changes_at {
-                self.after(at, What::Change(id));
-            }
             if let Some(at) = self.sites[id].expires_at {
                 self.after(at, What::Expire(id));
             }
@@ -152,21 +180,19 @@ impl World {
         self.fleet = Fleet::new(self.limits);
         self.socks.clear();
         self.witness.restart(&held);
-        self.agenda.retain(|_, what| {
-            matches!(what, What::Change(_) | What::Expire(_) | What::Stop(_) | What::Crash(_))
-        });
+        self.agenda
+            .retain(|_, what| matches!(what, What::Expire(_) | What::Stop(_) | What::Crash(_)));
         for site in &mut self.sites {
-            // While nobody looked, the object may have changed.
-            if site.versions.len() > 1 && self.now > Duration::ZERO && self.rng.one_in(3) {
-                site.current = 1;
+            if self.now > Duration::ZERO && self.rng.one_in(3) {
+                site.age();
             }
         }
         for (index, held) in held.into_iter().enumerate() {
             let url = self.sites[index].url(&self.hosts, 0);
             let mut policy = self.members[index].policy.clone();
             let site = &self.sites[index];
-            let mirror = |index| site.mirror_url(&self.hosts, index);
-            policy.mirrors = (0..site.mirrors.len()).map(mirror).collect();
+            let mirrors = 1..site.roads.len();
+            policy.mirrors = mirrors.map(|road| site.url(&self.hosts, road)).collect();
             self.members[index].kept = false;
             let transfer = Transfer::new(url, policy, held, self.now);
             self.fleet.add(transfer);
@@ -191,7 +217,8 @@ impl World {
                 continue;
             }
             self.judge()?;
-            let again = self.faults && self.members.len() == 1 && !self.members[0].published;
+            let again =
+                self.kind != Kind::Calm && self.members.len() == 1 && !self.members[0].published;
             if !again || round > 3 {
                 break;
             }
@@ -223,7 +250,7 @@ impl World {
         for _ in 0..STEPS_MAX {
             while let Some((id, command)) = self.fleet.poll() {
                 self.say(|| format!("    {} -> {command:?}", id.0));
-                self.witness.command(&self.fleet, id, &command)?;
+                self.witness.command(self.now, id, &command)?;
                 let cross = self.cross;
                 self.after(cross, What::Order(id, Box::new(command)));
             }
@@ -300,10 +327,6 @@ impl World {
                 }
                 self.crashed = true;
             }
-            What::Change(id) => {
-                self.say(|| "changed".to_owned());
-                self.sites[id].current = 1;
-            }
             What::Expire(id) => {
                 self.say(|| "expired".to_owned());
                 self.sites[id].signature += 1;
@@ -329,6 +352,12 @@ impl World {
             Command::Close { conn } => self.worker_close(conn),
             Command::Prepare { total, validators, resume, .. } => {
                 self.prepare(id, total, validators, resume);
+            }
+            Command::Refetch { lost } => {
+                self.members[id.0 as usize].disk.refetch(&lost);
+                let delay = Duration::from_micros(self.rng.magnitude(19));
+                self.members[id.0 as usize].store_time = delay;
+                self.after(delay, What::Store(id, StoreEvent::Prepared(Ok(()))));
             }
             Command::Publish { total } => return self.publish(id, total),
             Command::Keep => return Err("kept what was never there".into()),
@@ -367,7 +396,7 @@ impl World {
         member.store_time = delay;
         if self.faults && self.members.len() == 1 && self.rng.one_in(4) {
             // Somewhere in the time that the download may take.
-            let host = *self.sites[0].hops.last().unwrap_or(&0);
+            let host = self.sites[0].first_place().host;
             let micros = length.saturating_mul(1_000_000) / self.hosts[host].rate;
             let when = Duration::from_micros(self.rng.pick(0..micros + 1000));
             let how = if self.rng.one_in(2) { Crash::Kill } else { Crash::Power };
@@ -386,9 +415,7 @@ impl World {
         if !member.disk.part.covers(total) {
             return Err("published before every byte was written".into());
         }
-        let right = member.disk.part.version().is_none_or(|version| version == 0)
-            && total == site.versions[0].length
-            && (total == 0 || member.disk.part.version().is_some());
+        let right = judge::is_right(site, member, total);
         let result = if fails {
             Err(store_failure(StoreOp::Publish))
         } else if member.policy.digest && !right {
@@ -419,9 +446,12 @@ impl World {
             hosts: &self.hosts,
             site,
             rng: &mut self.rng,
-            faults,
+            now: self.now,
+            chaos: faults,
             surplus,
-            place: Place::Hop(0),
+            road: 0,
+            stop: Stop::Hop(0),
+            edition: 0,
         };
         server.react(request).unwrap_or_else(|violation| {
             self.witness.violations.push(violation);
@@ -443,49 +473,10 @@ impl World {
         self.faulty() && self.rng.one_in(n)
     }
 
-    fn say(&self, what: impl Fn() -> String) {
+    pub(crate) fn say(&self, what: impl Fn() -> String) {
         if self.verbose {
             println!("{:>12.6} {}", self.now.as_secs_f64(), what());
         }
-    }
-
-    /// The end of a run: what was delivered is right, and without faults nothing was wasted.
-    fn judge(&mut self) -> Result<(), String> {
-        for index in 0..self.members.len() {
-            let id = TransferId(index as u32);
-            let transfer = self.fleet.transfer(id);
-            let outcome = transfer.outcome().ok_or("over without an outcome")?;
-            self.say(|| format!("{index} ends: {outcome:?}"));
-            let (site, member) = (&self.sites[index], &self.members[index]);
-            match &outcome {
-                Ok(()) if !member.published => return Err("a success without a file".into()),
-                Ok(()) => whole(site, member)?,
-                Err(_) if member.published => return Err("a failure with a file".into()),
-                Err(trouble) if !self.faults => return Err(format!("failed: {trouble:?}")),
-                Err(trouble) => self.witness.root_cause(id, trouble, member)?,
-            }
-            if !self.faults {
-                let site = site.clone();
-                self.witness.thrift(id, &self.fleet, &site, &self.hosts, self.skipped_closed)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn whole(site: &Site, member: &Member) -> Result<(), String> {
-    let total = member.disk.part.written();
-    match member.disk.part.version() {
-        None if total == 0 && site.versions.iter().any(|version| version.length == 0) => Ok(()),
-        Some(OTHER) if site.versions.iter().any(|version| version.length == total) => Ok(()),
-        Some(version) if site.versions[version as usize].length == total => Ok(()),
-        // Where the first place never answered, a mirror's word is all there is.
-        Some(version) if site.is_mirrored_at(site.versions[version as usize].length, total) => {
-            Ok(())
-        }
-        None if total == 0 && site.is_mirrored_at(1, 0) => Ok(()),
-        None if !site.is_splice_visible(member.policy.pin) => Ok(()),
-        other => Err(format!("a wrong file: {total} bytes of version {other:?}")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! it can send what no library would.
 
 use std::{
+    cell::Cell,
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -154,9 +155,21 @@ impl Setup {
     }
 }
 
-/// Whether this run of the tests is to put every origin behind TLS (`UGET_TEST_TLS=1`).
+thread_local! {
+    /// Whether the case that runs on this thread puts its origins behind TLS.
+    static OVER_TLS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a case with TLS in front of every origin that it starts on this thread.
+pub fn behind_tls(case: impl FnOnce()) {
+    OVER_TLS.set(true);
+    case();
+    OVER_TLS.set(false);
+}
+
+/// Whether origins are to be behind TLS: where the case says so, or `UGET_TEST_TLS=1`.
 pub fn over_tls() -> bool {
-    std::env::var_os("UGET_TEST_TLS").is_some_and(|value| value == "1")
+    OVER_TLS.get() || std::env::var_os("UGET_TEST_TLS").is_some_and(|value| value == "1")
 }
 
 fn accept(listener: &TcpListener, world: &Arc<World>) {

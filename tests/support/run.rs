@@ -14,6 +14,18 @@ use std::{
 
 use super::sandbox::Sandbox;
 
+/// How long something may take that is to happen at once: two seconds on a machine that has nothing
+/// else to do, as `UGET_TEST_LONG=1` promises; ten on any other. What it must not wait for takes
+/// longer than that.
+pub fn at_once() -> Duration {
+    Duration::from_secs(if is_long() { 2 } else { 10 })
+}
+
+/// Whether this run may take its time and the whole machine (`UGET_TEST_LONG=1`).
+pub fn is_long() -> bool {
+    std::env::var_os("UGET_TEST_LONG").is_some_and(|value| value == "1")
+}
+
 /// A run that is being put together.
 pub struct Invocation {
     program: PathBuf,

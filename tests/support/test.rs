@@ -18,7 +18,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     Uring,
-    Threads,
+    Epoll,
 }
 
 /// A case that runs on one engine, in a directory of its own.
@@ -32,7 +32,7 @@ impl Engine {
     pub fn name(self) -> &'static str {
         match self {
             Self::Uring => "uring",
-            Self::Threads => "threads",
+            Self::Epoll => "epoll",
         }
     }
 }
@@ -208,8 +208,47 @@ macro_rules! e2e_test {
 
             #[test]
             $(#[$attribute])*
-            fn threads() {
-                Test::run_on(Engine::Threads, super::$name);
+            fn epoll() {
+                Test::run_on(Engine::Epoll, super::$name);
+            }
+        }
+    };
+}
+
+/// Makes one case into four tests: on each engine, as it is and with TLS in front of its origins.
+/// For cases that are about how bytes come.
+#[macro_export]
+macro_rules! wire_test {
+    ($(#[$attribute:meta])* $name:ident, |$test:ident| $case:expr) => {
+        fn $name($test: &$crate::support::Test) {
+            $case
+        }
+
+        mod $name {
+            use $crate::support::{Engine, Test, behind_tls};
+
+            #[test]
+            $(#[$attribute])*
+            fn uring() {
+                Test::run_on(Engine::Uring, super::$name);
+            }
+
+            #[test]
+            $(#[$attribute])*
+            fn epoll() {
+                Test::run_on(Engine::Epoll, super::$name);
+            }
+
+            #[test]
+            $(#[$attribute])*
+            fn uring_tls() {
+                behind_tls(|| Test::run_on(Engine::Uring, super::$name));
+            }
+
+            #[test]
+            $(#[$attribute])*
+            fn epoll_tls() {
+                behind_tls(|| Test::run_on(Engine::Epoll, super::$name));
             }
         }
     };

@@ -152,7 +152,7 @@ fn shell(test: &Test, script: &str, sandbox: Sandbox) -> Output {
 
 #[test]
 fn the_sandbox_takes_away() {
-    Test::run_on(Engine::Threads, |t| {
+    Test::run_on(Engine::Epoll, |t| {
         let said = |script, sandbox| text(&shell(t, script, sandbox).stdout).trim().to_owned();
         assert_eq!(said("ulimit -n", Sandbox::default().files(16)), "16");
         assert_eq!(said("umask", Sandbox::default().umask(0o077)), "0077");
@@ -171,12 +171,12 @@ fn the_sandbox_takes_away() {
 #[test]
 #[should_panic(expected = "still running")]
 fn a_run_that_does_not_end_is_killed() {
-    Test::run_on(Engine::Threads, |t| drop(shell(t, "exec sleep 30", Sandbox::default())));
+    Test::run_on(Engine::Epoll, |t| drop(shell(t, "exec sleep 30", Sandbox::default())));
 }
 
 #[test]
 fn a_run_has_a_clean_environment() {
-    Test::run_on(Engine::Threads, |t| {
+    Test::run_on(Engine::Epoll, |t| {
         let output = shell(t, "env | cut -d= -f1 | sort | tr '\\n' ' '", Sandbox::default());
         let names = text(&output.stdout);
         assert!(!names.to_lowercase().contains("proxy") && names.contains("HOME"), "{names}");

@@ -4,7 +4,7 @@ use std::{fmt, fmt::Write, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{super::text, Case};
+use super::super::text;
 
 /// Everything that was measured.
 pub(super) struct Bench {
@@ -17,6 +17,14 @@ pub(super) struct Bench {
     /// Why there is no row for uring.
     pub(super) uring_refused: Option<String>,
     pub(super) rows: Vec<Row>,
+}
+
+/// What one row measures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Case {
+    pub(super) engine: &'static str,
+    pub(super) connections: u16,
+    pub(super) digest: bool,
 }
 
 /// The runs of one case.

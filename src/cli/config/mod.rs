@@ -3,13 +3,14 @@
 
 mod network;
 mod request;
+mod surroundings;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use uget::{Connections, Error, ErrorKind, Fsync, Options, Target};
-use url::Url;
+use uget::{Connections, Error, Fsync, Options, Target};
 
+pub(crate) use self::surroundings::Surroundings;
+use self::surroundings::usage;
 use super::{
     args::{
         self, CheckArgs, Cli, DisplayArgs, LimitArgs, OutputArgs, ParallelArgs, ProgressMode,
@@ -48,52 +49,6 @@ pub(crate) struct Voice {
     pub(crate) stdout_is_data: bool,
 }
 
-/// What surrounds the process: a value, so that tests need not change their own.
-pub(crate) struct Surroundings<'a> {
-    /// Looks a variable up.
-    pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// How many descriptors may be open, the hard limit where it can be reached.
-    pub(crate) descriptors: usize,
-}
-
-impl Surroundings<'_> {
-    /// The process's own. Raises the soft limit on descriptors to the hard one.
-    pub(crate) fn of_process() -> Self {
-        Surroundings { variable: &|name| std::env::var_os(name), descriptors: raise_descriptors() }
-    }
-
-    /// A variable that is set, not empty, and text.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Usage`] when it is not UTF-8.
-    fn text(&self, name: &str) -> Result<Option<String>, Error> {
-        let Some(value) = (self.variable)(name).filter(|v| !v.is_empty()) else { return Ok(None) };
-        value
-            .into_string()
-            .map(Some)
-            .map_err(|_| usage(format!("the value of {name} is not UTF-8")))
-    }
-
-    /// A variable that is set and not empty, as a path.
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        (self.variable)(name).filter(|v| !v.is_empty()).map(PathBuf::from)
-    }
-
-    /// The flag's value, else the variable's, by the flag's own parser.
-    fn or_variable<T>(
-        &self,
-        flag: Option<T>,
-        name: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Error> {
-        if flag.is_some() {
-            return Ok(flag);
-        }
-        let Some(text) = self.text(name)? else { return Ok(None) };
-        parse(&text).map(Some).map_err(|why| usage(format!("invalid value in {name}: {why}")))
-    }
-}
-
 /// The download that `cli` asks for in these surroundings.
 ///
 /// # Errors
@@ -117,17 +72,13 @@ pub(crate) fn job(cli: Cli, around: &Surroundings<'_>) -> Result<Job, Error> {
     Ok(Job { url, options, voice, warnings })
 }
 
-/// A usage error.
-pub(crate) fn usage(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Usage, what)
-}
-
 fn one_url(urls: Vec<String>) -> Result<String, Error> {
     match <[String; 1]>::try_from(urls) {
-        Ok([url]) => {
-            http_url(&uget::split_zone(&url).0)?;
-            Ok(url)
+        Ok([word]) if matches!(&*word, "serve" | "bench") => {
+            Err(usage(format!("{word} goes before all flags"))
+                .with_hint(format!("uget {word} [OPTIONS]")))
         }
+        Ok([url]) => Ok(url),
         Err(none) if none.is_empty() => {
             Err(usage("no URL given").with_hint("uget URL; try 'uget --help'"))
         }
@@ -136,45 +87,6 @@ fn one_url(urls: Vec<String>) -> Result<String, Error> {
                 .with_hint("for other URLs of the same file, use --mirror URL"))
         }
     }
-}
-
-/// An absolute http or https URL.
-///
-/// # Errors
-/// [`ErrorKind::BadUrl`], with what was probably meant.
-fn http_url(text: &str) -> Result<Url, Error> {
-    let bad = |what: String| Error::new(ErrorKind::BadUrl, what);
-    if matches!(text, "serve" | "bench") {
-        return Err(usage(format!("{text} goes before all flags"))
-            .with_hint(format!("uget {text} [OPTIONS]")));
-    }
-    let Some((scheme, rest)) = text.split_once("://") else {
-        let error = bad("the URL has no scheme".to_owned());
-        return Err(match probably_meant(text) {
-            Some(url) => error.with_hint(format!("did you mean {url}")),
-            None => error,
-        });
-    };
-    // The URL standard would skip these slashes and take the path's first segment for a host.
-    if rest.starts_with(['/', '\\']) && scheme.to_ascii_lowercase().starts_with("http") {
-        return Err(bad("unusable URL: no host".to_owned()));
-    }
-    let url = Url::parse(text).map_err(|why| bad(format!("unusable URL: {why}")))?;
-    match url.scheme() {
-        "http" | "https" if url.host_str().is_some_and(|h| !h.is_empty()) => Ok(url),
-        "http" | "https" => Err(bad("unusable URL: no host".to_owned())),
-        other => Err(bad(format!("unsupported scheme {other}")).with_hint("http and https work")),
-    }
-}
-
-/// The URL that a text without `://` probably stands for. It is not repeated where it may hold a
-/// password.
-fn probably_meant(text: &str) -> Option<String> {
-    let bare = text.split(['?', '#']).next().filter(|bare| !bare.is_empty())?;
-    let plausible = !bare.contains('@')
-        && !bare.starts_with(['/', '.', '-', ':'])
-        && !["http:", "https:"].iter().any(|scheme| bare.starts_with(scheme));
-    plausible.then(|| format!("http://{bare}"))
 }
 
 fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {
@@ -215,7 +127,7 @@ fn parallel(
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
     let wanted = around.or_variable(args.connections, "UGET_CONNECTIONS", args::connections)?;
-    options.connections = connections(wanted, around.descriptors, options.connections, warnings);
+    options.connections = connections(wanted, options.connections, warnings);
     options.part_size =
         around.or_variable(args.part_size, "UGET_PART_SIZE", size::bytes_nonzero)?;
     options.min_split =
@@ -230,35 +142,23 @@ fn parallel(
     options.engine =
         around.or_variable(args.engine, "UGET_ENGINE", args::engine)?.unwrap_or(options.engine);
     options.pin = around.or_variable(args.pin, "UGET_PIN", args::pin)?.unwrap_or(options.pin);
-    options.mirrors = args.mirrors.iter().map(|text| http_url(text)).collect::<Result<_, _>>()?;
+    options.mirrors =
+        args.mirrors.iter().map(|text| uget::http_url(text)).collect::<Result<_, _>>()?;
     Ok(())
 }
 
-/// At most [`MOST_CONNECTIONS`], and no more than descriptors allow: a connection takes one, all
-/// the rest of the program about [`OWN_DESCRIPTORS`].
+/// At most [`MOST_CONNECTIONS`]. The library takes no more than there are descriptors for.
 fn connections(
     wanted: Option<Wanted>,
-    descriptors: usize,
     default: Connections,
     warnings: &mut Vec<String>,
 ) -> Connections {
-    let affordable = descriptors.saturating_sub(OWN_DESCRIPTORS).max(1);
-    let default_most = match default {
-        Connections::Auto { max } | Connections::Exactly(max) => max,
-    };
-    let Some(Wanted::Exactly(n)) = wanted else {
-        return Connections::Auto { max: default_most.min(affordable) };
-    };
-    let granted = n.min(MOST_CONNECTIONS).min(affordable);
-    if granted < n {
-        let limit = if affordable < MOST_CONNECTIONS.min(n) {
-            format!("the limit on open files ({descriptors}) allows")
-        } else {
-            "uget makes at most".to_owned()
-        };
-        warnings.push(format!("too many connections asked for: {limit} {granted}"));
+    let Some(Wanted::Exactly(count)) = wanted else { return default };
+    if count > MOST_CONNECTIONS {
+        warnings
+            .push(format!("too many connections asked for: uget makes at most {MOST_CONNECTIONS}"));
     }
-    Connections::Exactly(granted)
+    Connections::Exactly(count.min(MOST_CONNECTIONS))
 }
 
 fn check(args: CheckArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
@@ -280,6 +180,7 @@ fn check(args: CheckArgs, around: &Surroundings<'_>, options: &mut Options) -> R
 fn limits(args: &LimitArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
     let retries = around.or_variable(args.retries, "UGET_RETRIES", size::count)?;
     options.retries = if args.fail_fast { 0 } else { retries.unwrap_or(options.retries) };
+    options.retry_after_max = args.retry_after_max.unwrap_or(options.retry_after_max);
     options.retry_max_time = args.retry_max_time;
     options.retry_all_errors = args.retry_all_errors;
     if let Some(limit) =
@@ -315,24 +216,10 @@ fn voice(
     })
 }
 
-/// Raises the soft limit on descriptors to the hard one (setrlimit(2)); the limit that holds then.
-fn raise_descriptors() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let holds = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    holds.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
-}
-
 /// What means standard output. Reports go elsewhere then.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 /// No server is asked for more, whatever was typed.
 const MOST_CONNECTIONS: usize = 256;
-/// Standard streams, part file, journal, lock, directory, rings and their wake-ups, a resolver's
-/// sockets.
-const OWN_DESCRIPTORS: usize = 12;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     super::args::{NetworkArgs, Switch, TlsArgs},
-    Surroundings, usage,
+    surroundings::{Surroundings, usage},
 };
 
 /// Applies the flags of the network group.

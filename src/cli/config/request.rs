@@ -9,7 +9,10 @@ use std::{
 
 use uget::{Error, Header, Options, Secret};
 
-use super::{super::args::RequestArgs, Surroundings, usage};
+use super::{
+    super::args::RequestArgs,
+    surroundings::{Surroundings, usage},
+};
 
 /// Applies the flags of the request group.
 ///

@@ -1,24 +1,25 @@
 //! Flags and variables, and what they come to.
 
-use std::{collections::BTreeMap, io::Write, path::Path, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, io::Write, path::Path, time::Duration};
 
 use clap::Parser;
-use uget::{Algorithm, EngineChoice, Family, Pin};
+use uget::{Algorithm, EngineChoice, ErrorKind, Family, Pin};
+use url::Url;
 
 use super::*;
 use crate::cli::message;
 
 const URL: &str = "http://host/file";
 
-fn with(variables: &[(&str, &str)], descriptors: usize, args: &[&str]) -> Result<Job, Error> {
+fn with(variables: &[(&str, &str)], args: &[&str]) -> Result<Job, Error> {
     let variables: BTreeMap<_, _> = variables.iter().copied().collect();
     let variable = |name: &str| variables.get(name).map(OsString::from);
     let cli = Cli::try_parse_from(["uget"].iter().chain(args)).map_err(|e| message::usage(&e))?;
-    job(cli, &Surroundings { variable: &variable, descriptors })
+    job(cli, &Surroundings { variable: &variable })
 }
 
 fn parsed(args: &[&str]) -> Job {
-    with(&[], 1024, args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    with(&[], args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
 }
 
 fn options(args: &[&str]) -> Options {
@@ -26,14 +27,14 @@ fn options(args: &[&str]) -> Options {
 }
 
 fn refused(args: &[&str]) -> Error {
-    match with(&[], 1024, args) {
+    match with(&[], args) {
         Ok(_) => panic!("accepted: {args:?}"),
         Err(error) => error,
     }
 }
 
 fn in_environment(variables: &[(&str, &str)], args: &[&str]) -> Options {
-    let job = with(variables, 1024, &[args, &[URL]].concat());
+    let job = with(variables, &[args, &[URL]].concat());
     job.unwrap_or_else(|error| panic!("{variables:?}: {error}")).options
 }
 
@@ -182,21 +183,16 @@ fn the_last_of_equal_flags_counts() {
 /// RT-12, RT-13, CF-02.
 #[test]
 fn connections_are_clamped() {
-    let of = |descriptors, text: &str| {
-        let job = with(&[], descriptors, &["-j", text, URL]).unwrap();
+    let of = |text: &str| {
+        let job = parsed(&["-j", text, URL]);
         (job.options.connections, job.warnings.len())
     };
     let exactly = Connections::Exactly;
-    assert_eq!(of(1024, "1"), (exactly(1), 0));
-    assert_eq!(of(1024, "256"), (exactly(256), 0));
-    assert_eq!(of(1024, "257"), (exactly(256), 1));
-    assert_eq!(of(1024, "100000"), (exactly(256), 1));
-    assert_eq!(of(1024, "99999999999999999999999999"), (exactly(256), 1));
-    assert_eq!(of(64, "100"), (exactly(52), 1));
-    assert_eq!(of(16, "8"), (exactly(4), 1));
-    assert_eq!(of(3, "8"), (exactly(1), 1));
-    assert_eq!(of(1024, "auto"), (Connections::Auto { max: 16 }, 0));
-    assert_eq!(of(16, "auto"), (Connections::Auto { max: 4 }, 0));
+    assert_eq!(of("1"), (exactly(1), 0));
+    assert_eq!(of("256"), (exactly(256), 0));
+    assert_eq!(of("257"), (exactly(256), 1));
+    assert_eq!(of("99999999999999999999999999"), (exactly(256), 1));
+    assert_eq!(of("auto"), (Connections::Auto { max: 16 }, 0));
     for text in ["0", "00", "-1", "+4", "", "4x", "1.5", "∞"] {
         assert_eq!(refused(&[&format!("-j{text}"), URL]).kind(), ErrorKind::Usage, "{text}");
     }
@@ -224,13 +220,16 @@ fn urls() {
         (&["--mirror", "b/x", "http://a/"], 3, "did you mean http://b/x"),
     ];
     for (args, code, hint) in table {
-        let error = refused(args);
+        let error = match with(&[], args) {
+            Ok(job) => uget::Download::new(&job.url, job.options).err().unwrap(),
+            Err(error) => error,
+        };
         assert_eq!(crate::cli::exit::code(error.kind()), code, "{args:?}");
         assert_eq!(message::hint(&error).as_deref(), Some(hint), "{args:?}");
         assert!(!error.to_string().contains("secret"));
     }
     for url in ["http://serve", "HTTP://HOST/", "https://[::1]:8443/x?y#z", "http://u:p@host/"] {
-        assert_eq!(parsed(&[url]).url, url);
+        assert!(uget::Download::new(&parsed(&[url]).url, Options::default()).is_ok(), "{url}");
     }
 }
 
@@ -323,7 +322,7 @@ fn variables_are_defaults() {
     assert_eq!((flags.engine, flags.retries), (EngineChoice::Uring, 0));
     let empty = in_environment(&[("UGET_CONNECTIONS", ""), ("UGET_ENGINE", "")], &[]);
     assert_eq!(empty.connections, Connections::Auto { max: 16 });
-    let error = with(&[("UGET_CONNECTIONS", "0")], 1024, &[URL]).unwrap_err();
+    let error = with(&[("UGET_CONNECTIONS", "0")], &[URL]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "invalid value in UGET_CONNECTIONS: expected a number from 1 to 256, or auto"
@@ -333,7 +332,7 @@ fn variables_are_defaults() {
 #[test]
 fn what_forbids_a_live_line() {
     let voice = |variables: &[(&str, &str)], args: &[&str]| {
-        with(variables, 1024, &[args, &[URL]].concat()).unwrap().voice
+        with(variables, &[args, &[URL]].concat()).unwrap().voice
     };
     assert!(voice(&[("TERM", "xterm"), ("NO_COLOR", "")], &[]).live_allowed);
     assert!(!voice(&[("NO_COLOR", "1")], &[]).live_allowed);
@@ -467,7 +466,7 @@ fn fields_from_files_and_variables_stay_secret() {
     for text in
         ["Authorization=BAD", "Authorization=UNSET", "Authorization", "Range=TOKEN", "=TOKEN"]
     {
-        let error = with(&around, 1024, &["--header-env", text, URL]).unwrap_err();
+        let error = with(&around, &["--header-env", text, URL]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
         assert!(!message::error(&error).contains("hunter2"), "{error}");
     }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     super::{
-        Order, Reporter,
+        message::{Order, Reporter},
         socket::{LowWater, broken, peek, receive_now},
     },
     turn::Turn,

@@ -32,9 +32,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use self::{io::Ready, turn::Turn};
 use super::{
-    Order,
-    opening::Connected,
-    post::{Mail, Post},
+    message::Order,
+    post::{Connected, Mail, Post},
     socket::LowWater,
 };
 use crate::{link::Link, orders::Conn};
@@ -93,10 +92,9 @@ impl Worker {
                 thread::sleep(PAUSE);
             }
             for event in events.drain(..) {
-                let conn = u32::try_from(event.data.u64()).map(Conn);
-                if let Ok(conn) = conn
-                    && self.tasks.get(&conn).is_some_and(|task| task.turn.event())
-                {
+                // The bell is nobody's number.
+                let conn = Conn(event.data.u64());
+                if self.tasks.get(&conn).is_some_and(|task| task.turn.event()) {
                     self.poll(conn);
                 }
             }
@@ -130,8 +128,7 @@ impl Worker {
 
     fn serve(&mut self, connected: Connected) {
         let Connected { conn, stream, secure, stop, reporter, limits } = connected;
-        let turn =
-            Rc::new(Turn::new(Rc::clone(&self.epoll), Arc::clone(&stream), u64::from(conn.0)));
+        let turn = Rc::new(Turn::new(Rc::clone(&self.epoll), Arc::clone(&stream), conn.0));
         let (sender, orders) = unbounded_channel();
         let io = Ready {
             stream,

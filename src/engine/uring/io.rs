@@ -5,7 +5,8 @@ use std::{io, ops::Range, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
 
 use super::super::{
-    Order, Reporter, raw,
+    message::{Order, Reporter},
+    raw,
     socket::{LowWater, peek, receive_now},
 };
 use crate::{

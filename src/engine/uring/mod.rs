@@ -13,7 +13,7 @@ use std::io as std_io;
 
 use io_uring::{IoUring, Probe, opcode};
 
-use super::{raw, uninterrupted};
+use super::raw::{self, uninterrupted};
 
 pub(super) use self::worker::start;
 

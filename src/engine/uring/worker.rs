@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 
+use crossbeam_channel::{Sender, bounded};
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinHandle,
@@ -9,12 +10,10 @@ use tokio::{
 
 use super::{
     super::{
-        Order,
-        opening::Connected,
-        post::{Mail, Post},
-        raw,
+        message::Order,
+        post::{Connected, Mail, Post},
+        raw::{self, uninterrupted},
         socket::LowWater,
-        uninterrupted,
     },
     io::Ring,
 };
@@ -30,7 +29,7 @@ pub(in crate::engine) fn start(
     post: Post,
     guard: impl Send + 'static,
 ) -> io::Result<()> {
-    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let (ready, started) = bounded(1);
     thread::Builder::new().name(name).spawn(move || {
         let _guard = guard;
         let mut builder = tokio_uring::builder();
@@ -45,9 +44,9 @@ pub(in crate::engine) fn start(
 }
 
 /// Reads mail until no more follows, and waits for the last connection to end.
-async fn run(post: Post, ready: std::sync::mpsc::SyncSender<io::Result<()>>) {
+async fn run(post: Post, ready: Sender<io::Result<()>>) {
     // Nobody is woken through tokio from another thread: that writes to a descriptor of tokio's,
-    // and panics where the write fails.
+    // and panics where the write fails; such a panic is to end this thread and no other.
     let bell = match raw::watch(post.bell()) {
         Ok(bell) => bell,
         Err(error) => return drop(ready.send(Err(error))),

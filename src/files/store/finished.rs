@@ -8,7 +8,6 @@
 //! everything is downloaded again.
 
 use std::{
-    fmt::Write as _,
     fs::File,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -39,7 +38,7 @@ pub(super) fn read(place: &Paths, identity: &[u8; 32]) -> Option<Finished> {
     let length = rustix::fs::fgetxattr(&file, ATTRIBUTE, &mut text).ok()?;
     let text = std::str::from_utf8(text.get(..length)?).ok()?;
     let stamp = Stamp::parse(text)?;
-    let is_it = stamp.identity == hex(identity) && stamp.time == time(&file)?;
+    let is_it = stamp.identity == hex::encode(identity) && stamp.time == time(&file)?;
     (is_it && stamp.size == size(&file)?)
         .then(|| Finished { size: stamp.size, validator: stamp.validator.to_owned() })
 }
@@ -58,7 +57,7 @@ pub(super) fn write(part: &File, identity: &[u8; 32], validator: &str) {
     let times = Timestamps { last_access: omit, last_modification: modified };
     let _ = retry_on_intr(|| rustix::fs::futimens(part, &times));
     let (Some(time), Some(size)) = (time(part), size(part)) else { return };
-    let stamp = Stamp { identity: hex(identity), size, time, validator };
+    let stamp = Stamp { identity: hex::encode(identity), size, time, validator };
     let text = stamp.to_string();
     if text.len() <= VALUE_MAX {
         let flags = XattrFlags::empty();
@@ -155,14 +154,6 @@ fn size(file: impl AsFd) -> Option<u64> {
     u64::try_from(rustix::fs::fstat(file).ok()?.st_size).ok()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 const ATTRIBUTE: &str = "user.uget.version";
 
 /// The first word of the value.
@@ -178,7 +169,8 @@ mod tests {
     #[test]
     fn a_stamp_is_read_back() {
         for validator in ["\"a b\"", "Thu, 01 Jan 1970 00:00:00 GMT", "\"é\""] {
-            let stamp = Stamp { identity: hex(&[7; 32]), size: 5, time: (-1, 999), validator };
+            let stamp =
+                Stamp { identity: hex::encode([7; 32]), size: 5, time: (-1, 999), validator };
             assert_eq!(Stamp::parse(&stamp.to_string()), Some(stamp));
         }
     }

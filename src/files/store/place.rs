@@ -201,10 +201,7 @@ fn side_name(name: &OsStr, suffix: &str, max: usize) -> OsString {
         }
         side.extend_from_slice(&name[..cut]);
         side.push(b'~');
-        let hash = Sha256::digest(name);
-        side.extend(
-            hash.iter().take(HASH_DIGITS / 2).flat_map(|b| format!("{b:02x}").into_bytes()),
-        );
+        side.extend(hex::encode(Sha256::digest(name)).bytes().take(HASH_DIGITS));
     }
     side.extend_from_slice(suffix.as_bytes());
     OsStr::from_bytes(&side).to_owned()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Error, at_most};
+use crate::http::Error;
 
 /// Where in the coding the next octet lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,11 @@ fn longer(line: u16) -> Result<u16, Error> {
 
 fn more(seen: u32) -> Result<u32, Error> {
     if seen < TRAILER_MAX { Ok(seen + 1) } else { Err(Error::BadChunk("trailers are too long")) }
+}
+
+/// The smaller of an amount announced and an amount at hand.
+pub(super) fn at_most(announced: u64, at_hand: usize) -> usize {
+    usize::try_from(announced).unwrap_or(usize::MAX).min(at_hand)
 }
 
 /// The most digits of a chunk size, leading zeros included.

@@ -1,4 +1,8 @@
-//! HTTP-date in its three formats (RFC 9110 section 5.6.7).
+//! HTTP-date in its three formats (RFC 9110 section 5.6.7), and what else is said of moments.
+
+use std::{fmt, str::FromStr};
+
+use time::{Date, Month, OffsetDateTime};
 
 /// Seconds since 1970-01-01T00:00:00Z, from an HTTP-date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +26,40 @@ impl HttpDate {
         let (weekday, rest) = text.split_once(' ')?;
         SHORT_DAYS.contains(&weekday).then(|| asctime(rest))?
     }
+
+    /// A moment in UTC by the calendar; `None` for one that there never is. A leap second is
+    /// written as 60.
+    #[must_use]
+    pub fn of_calendar(year: i32, month: u8, day: u8, time: (u8, u8, u8)) -> Option<Self> {
+        let (hour, minute, second) = time;
+        let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()?;
+        let leap = second == 60;
+        let at = date.with_hms(hour, minute, second - u8::from(leap)).ok()?.assume_utc();
+        Some(Self(at.unix_timestamp() + i64::from(leap)))
+    }
+
+    /// `2026-11-20 16:00:00 UTC`.
+    #[must_use]
+    pub fn utc(self) -> String {
+        let at = self.calendar();
+        format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second())
+    }
+
+    /// Years outside 0 to 9999, which the formats cannot say, are moved to their ends.
+    fn calendar(self) -> OffsetDateTime {
+        let seconds = self.0.clamp(FIRST, LAST);
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`: the one format that is sent.
+impl fmt::Display for HttpDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.calendar();
+        let (weekday, month) = (at.weekday().to_string(), at.month().to_string());
+        write!(f, "{weekday:.3}, {:02} {month:.3} {:04} ", at.day(), at.year())?;
+        write!(f, "{:02}:{:02}:{:02} GMT", at.hour(), at.minute(), at.second())
+    }
 }
 
 /// `06 Nov 1994 08:49:37`
@@ -34,7 +72,7 @@ fn imf_fixdate(text: &str) -> Option<HttpDate> {
 fn rfc850(text: &str) -> Option<HttpDate> {
     let (date, time) = text.split_once(' ')?;
     let [day, month, year] = fields(date, '-')?;
-    let year = match digits(year, 2)? {
+    let year = match digits::<i32>(year, 2)? {
         year @ 70.. => 1900 + year,
         year => 2000 + year,
     };
@@ -53,22 +91,11 @@ fn asctime(text: &str) -> Option<HttpDate> {
     instant(digits(year, 4)?, month, day, time)
 }
 
-fn instant(year: i64, month: &str, day: i64, time: &str) -> Option<HttpDate> {
-    let month = MONTHS.iter().position(|name| *name == month)?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let in_month = *DAYS_IN_MONTH.get(month)? + i64::from(leap && month == 1);
+fn instant(year: i32, month: &str, day: u8, time: &str) -> Option<HttpDate> {
+    let month = (1..).zip(MONTHS).find(|(_, name)| *name == month)?.0;
     let [hour, minute, second] = fields(time, ':')?;
-    let (hour, minute, second) = (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?);
-    // A leap second is written as 60.
-    if !(1..=in_month).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    // Whole days before the year, then before the month: leap days are those of earlier years.
-    let past = year - 1;
-    let before_year = past * 365 + past.div_euclid(4) - past.div_euclid(100) + past.div_euclid(400);
-    let before_month = DAYS_IN_MONTH.iter().take(month).sum::<i64>() + i64::from(leap && month > 1);
-    let days = before_year + before_month + day - 1 - DAYS_BEFORE_1970;
-    Some(HttpDate(days * 86_400 + hour * 3600 + minute * 60 + second))
+    let time = (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?);
+    HttpDate::of_calendar(year, month, day, time)
 }
 
 fn fields<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
@@ -81,15 +108,14 @@ fn fields<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
 }
 
 /// Exactly `count` decimal digits.
-fn digits(text: &str, count: usize) -> Option<i64> {
+fn digits<T: FromStr>(text: &str, count: usize) -> Option<T> {
     let plain = text.len() == count && text.bytes().all(|octet| octet.is_ascii_digit());
     plain.then(|| text.parse().ok())?
 }
 
-/// Days from 0001-01-01 to 1970-01-01.
-const DAYS_BEFORE_1970: i64 = 719_162;
-
-const DAYS_IN_MONTH: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+const FIRST: i64 = -62_167_219_200;
+const LAST: i64 = 253_402_300_799;
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -152,6 +178,36 @@ mod tests {
         }
         let after = HttpDate::parse(b"Sat, 01 Jan 2301 00:00:00 GMT").unwrap().0;
         assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn dates_are_written_in_one_format() {
+        for (seconds, wanted) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
+            (4_102_444_799, "Thu, 31 Dec 2099 23:59:59 GMT"),
+            (i64::MIN, "Sat, 01 Jan 0000 00:00:00 GMT"),
+            (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(HttpDate(seconds).to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn moments_are_told_in_utc() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_799, "2000-02-29 23:59:59 UTC"),
+            (1_798_761_599, "2026-12-31 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+            (253_402_300_799, "9999-12-31 23:59:59 UTC"),
+        ] {
+            assert_eq!(HttpDate(seconds).utc(), text);
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Digests that a server states of what it sends: `Repr-Digest` (RFC 9530) and its elder `Digest`
 //! (RFC 3230).
 
+use super::grammar::split_once;
+
 /// What a server says the bytes of the whole representation hash to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatedDigest {
@@ -43,7 +45,7 @@ impl StatedDigest {
     pub fn of_instance<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut found = Found::default();
         for member in lines.flat_map(|line| line.split(|octet| *octet == b',')) {
-            let Some((algorithm, value)) = super::split_once(member, b'=') else { continue };
+            let Some((algorithm, value)) = split_once(member, b'=') else { continue };
             found.note(&algorithm.trim_ascii().to_ascii_lowercase(), base64(value.trim_ascii()));
         }
         found.best()
@@ -89,7 +91,7 @@ fn key(text: &[u8]) -> Option<(&[u8], &[u8])> {
 fn item(text: &[u8]) -> Option<(Option<Vec<u8>>, &[u8])> {
     match text.first()? {
         b':' => {
-            let (inside, after) = super::split_once(text.get(1..)?, b':')?;
+            let (inside, after) = split_once(text.get(1..)?, b':')?;
             Some((Some(base64(inside)?), after))
         }
         b'"' => Some((None, string(text.get(1..)?)?)),

@@ -108,21 +108,25 @@ fn validators(etag: &str, modified: Option<i64>, date: Option<i64>) -> Validator
 
 #[test]
 fn only_strong_validators_join_ranges() {
-    for (etag, modified, date, strong) in [
-        ("\"a\"", Some(0), Some(999), Some("\"a\"")),
-        ("\"a\"", None, None, Some("\"a\"")),
-        ("W/\"a\"", None, None, None),
-        ("W/\"a\"", Some(0), Some(60), Some("date 0")),
-        ("", Some(0), Some(60), Some("date 0")),
-        ("", Some(0), Some(59), None),
-        ("", Some(60), Some(0), None),
-        ("", Some(0), None, None),
-        ("", Some(i64::MIN), Some(i64::MAX), None),
-        ("", None, Some(60), None),
-        ("", None, None, None),
+    // RFC 9110 section 13.1.5: no date in If-Range beside an entity tag, and no weak tag.
+    for (etag, modified, date, if_range, pin) in [
+        ("\"a\"", Some(0), Some(999), Some("\"a\""), Some("\"a\"")),
+        ("\"a\"", None, None, Some("\"a\""), Some("\"a\"")),
+        ("W/\"a\"", None, None, None, None),
+        ("W/\"a\"", Some(0), Some(60), None, Some("W/\"a\" date 0")),
+        ("W/\"a\"", Some(0), Some(59), None, None),
+        ("", Some(0), Some(60), Some("date 0"), Some("date 0")),
+        ("", Some(0), Some(59), None, None),
+        ("", Some(60), Some(0), None, None),
+        ("", Some(0), None, None, None),
+        ("", Some(i64::MIN), Some(i64::MAX), None, None),
+        ("", None, Some(60), None, None),
+        ("", None, None, None, None),
     ] {
         let validators = validators(etag, modified, date);
-        assert_eq!(validators.strong(), strong, "{validators:?}");
+        assert_eq!(validators.if_range(), if_range, "{validators:?}");
+        assert_eq!(validators.pin().as_deref(), pin, "{validators:?}");
+        assert_eq!(validators.is_strong(), pin.is_some(), "{validators:?}");
     }
     assert_eq!(validators("\"a\"", None, None).strong_etag(), Some("\"a\""));
     assert_eq!(validators("W/\"a\"", Some(0), Some(60)).strong_etag(), None);
@@ -159,9 +163,13 @@ fn retry_after() {
     for (value, parsed) in [
         ("0", Some(RetryAfter::Seconds(0))),
         ("120", Some(RetryAfter::Seconds(120))),
-        ("99999999999999999999999", Some(RetryAfter::Seconds(u64::MAX))),
+        ("2147483647", Some(RetryAfter::Seconds(2_147_483_647))),
+        ("2147483648", None),
+        ("99999999999999999999999", None),
+        ("-1", Some(RetryAfter::Seconds(0))),
+        ("-99999999999999999999999", Some(RetryAfter::Seconds(0))),
+        ("-", None),
         ("Thu, 01 Jan 1970 00:00:09 GMT", Some(RetryAfter::Date(HttpDate(9)))),
-        ("-1", None),
         ("+1", None),
         ("1.5", None),
         ("1s", None),

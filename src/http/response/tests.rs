@@ -176,7 +176,7 @@ fn validators_are_taken_as_received() {
     );
     let validators = head.validators();
     assert!(validators.etag.as_ref().is_some_and(|tag| tag.weak));
-    assert_eq!(validators.strong(), Some("Sun Nov  6 08:49:37 1994"));
+    assert_eq!(validators.pin().as_deref(), Some("W/\"x\" Sun Nov  6 08:49:37 1994"));
     assert_eq!(
         with("ETag: x\r\nLast-Modified: 0\r\nDate: -1\r\n").validators(),
         Validators::default()
@@ -188,13 +188,14 @@ fn retry_after_is_relative_to_the_peers_own_clock() {
     let date = "Date: Thu, 01 Jan 1970 00:01:00 GMT\r\n";
     let at =
         |seconds: u8| format!("Retry-After: Thu, 01 Jan 1970 00:01:{seconds:02} GMT\r\n{date}");
-    assert_eq!(with("Retry-After: 7\r\n").retry_after_seconds(), Some(7));
-    assert_eq!(with(&at(30)).retry_after_seconds(), Some(30));
+    let seconds = |seconds| Some(RetryAfter::Seconds(seconds));
+    assert_eq!(with("Retry-After: 7\r\n").retry_after(), seconds(7));
+    assert_eq!(with(&at(30)).retry_after(), seconds(30));
     let past = format!("Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n{date}");
-    assert_eq!(with(&past).retry_after_seconds(), Some(0));
-    let undated = "Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
-    assert_eq!(with(undated).retry_after_seconds(), None);
-    assert_eq!(with("").retry_after_seconds(), None);
+    assert_eq!(with(&past).retry_after(), seconds(0));
+    let undated = "Retry-After: Thu, 01 Jan 1970 00:00:09 GMT\r\n";
+    assert_eq!(with(undated).retry_after(), Some(RetryAfter::Date(HttpDate(9))));
+    assert_eq!(with("").retry_after(), None);
 }
 
 #[test]
@@ -259,7 +260,7 @@ proptest! {
             if let Ok(Some((head, used))) = Head::parse(input) {
                 prop_assert!(used <= input.len());
                 let _ = (head.framing(), head.keep_alive(), head.validators());
-                let _ = (head.retry_after_seconds(), head.content_coded(), head.multipart());
+                let _ = (head.retry_after(), head.content_coded(), head.multipart());
             }
         }
     }

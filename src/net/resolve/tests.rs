@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::*;
@@ -133,11 +133,10 @@ fn the_system_is_asked_for_each_address_once() {
 #[test]
 fn a_resolver_that_hangs_is_left_behind() {
     let slow: Ask = |_, _| {
-        thread::sleep(Duration::from_secs(3));
+        thread::sleep(Duration::from_secs(600));
         Ok(Vec::new())
     };
     let resolver = with(slow, &Network::default());
-    let started = Instant::now();
     let limit = Duration::from_millis(100);
     assert_eq!(
         resolver.addresses(&Host::Domain("slow.test"), 80, &budget(100)),
@@ -150,7 +149,6 @@ fn a_resolver_that_hangs_is_left_behind() {
         resolver.addresses(&Host::Domain("slow.test"), 80, &budget),
         Err(Failure::Cancelled { signal: 0 })
     );
-    assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[test]

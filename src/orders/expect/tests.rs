@@ -118,7 +118,7 @@ fn statuses_keep_their_words_escaped() {
     let Err(Failure::Status { status, retry_after, .. }) = expect("\"a\"").check(&answer) else {
         panic!("no status");
     };
-    assert_eq!((status, retry_after), (503, Some(7)));
+    assert_eq!((status, retry_after), (503, Some(RetryAfter::Seconds(7))));
 }
 
 #[test]
@@ -127,13 +127,23 @@ fn rate_limits_say_when_they_end() {
         Failure::Status { retry_after, .. } => retry_after,
         other => panic!("{other:?}"),
     };
-    assert_eq!(after("429 T", "RateLimit-Reset: 12\r\n"), Some(12));
-    assert_eq!(after("429 T", "RateLimit-Reset: 12\r\nRetry-After: 3\r\n"), Some(3));
-    assert_eq!(after("429 T", "RateLimit: \"default\";r=0;t=30\r\n"), Some(30));
+    assert_eq!(after("429 T", "RateLimit-Reset: 12\r\n"), Some(RetryAfter::Seconds(12)));
+    assert_eq!(
+        after("429 T", "RateLimit-Reset: 12\r\nRetry-After: 3\r\n"),
+        Some(RetryAfter::Seconds(3))
+    );
+    assert_eq!(
+        after("429 T", "RateLimit: \"default\";r=0;t=30\r\n"),
+        Some(RetryAfter::Seconds(30))
+    );
     let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-RateLimit-Reset: 784111800\r\n";
-    assert_eq!(after("429 T", date), Some(784_111_800), "before 2001 it is not a moment");
+    assert_eq!(
+        after("429 T", date),
+        Some(RetryAfter::Seconds(784_111_800)),
+        "before 2001 it is not a moment"
+    );
     let date = "Date: Sat, 03 Feb 2024 08:00:00 GMT\r\nX-RateLimit-Reset: 1706947210\r\n";
-    assert_eq!(after("503 T", date), Some(10));
+    assert_eq!(after("503 T", date), Some(RetryAfter::Seconds(10)));
     assert_eq!(after("500 T", "RateLimit-Reset: 12\r\n"), None);
     assert_eq!(after("429 T", "RateLimit-Reset: soon\r\n"), None);
 }
