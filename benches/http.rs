@@ -70,5 +70,18 @@ fn ranges(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, heads, bodies, ranges);
+/// What every byte costs once more so that a later run can tell whether it is still there.
+fn checksums(c: &mut Criterion) {
+    let mut group = c.benchmark_group("checksum");
+    group.throughput(Throughput::Bytes(1 << 20));
+    let bytes = vec![7; 1 << 20];
+    group.bench_function("of 1 MiB", |b| b.iter(|| crc32fast::hash(black_box(&bytes))));
+    group.bench_function("to copy 1 MiB, for comparison", |b| {
+        let mut copy = vec![0; bytes.len()];
+        b.iter(|| copy.copy_from_slice(black_box(&bytes)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, heads, bodies, ranges, checksums);
 criterion_main!(benches);

@@ -24,8 +24,9 @@ use crate::{
     event::{Counter, Event, Observer},
     files::{
         checks::{Checked, Checks},
-        existing::{Existing, Patience},
+        existing::Existing,
         output::{self, Start},
+        patience::Patience,
         reread::{self, ReadBack},
     },
     fleet::{self, Fleet, TransferId},
@@ -127,8 +128,7 @@ impl Download {
             },
             read_back,
         };
-        let cancelled = || signal.get().copied();
-        let patience = Patience::new(&cancelled, options.max_time);
+        let patience = Patience::new(signal, options.max_time);
         let start = output::ready(&url, &options, &checks, &patience, observer);
         let ready = match start.map_err(|failure| outcome::early(&failure))? {
             Start::Download(ready) => ready,

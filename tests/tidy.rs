@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("range", &[], &[]),
     // A calendar without a clock.
     ("http", &["range"], &["httparse", "time", "url"]),
-    ("journal", &["range"], &[]),
+    ("journal", &["range"], &["crc32fast"]),
     // URLs are what its commands are about; the parser is a pure crate.
     ("orders", &["range", "http", "journal"], &["url"]),
     ("transfer", &["range", "http", "journal", "orders"], &["url"]),
@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("report", PURE, &["url"]),
     // It makes its failures where they happen, so it names their type.
     ("wire", &["range", "http", "orders", "options"], TLS),
-    ("link", &["range", "http", "orders", "wire"], &[]),
+    ("link", &["range", "http", "orders", "wire"], &["crc32fast"]),
     // The shells use whatever crate speaks to the machine.
     ("net", &["http", "orders", "options", "wire"], &["*"]),
     ("files", &["range", "http", "journal", "orders", "options", "event"], &["*"]),

@@ -15,6 +15,7 @@ fn check(bytes: &[u8]) {
     let Replay::Resumable(state) = replay(bytes, "epoch") else { return };
     assert!(state.valid <= bytes.len());
     assert!(state.done.iter().all(|range| range.start < range.end && range.end <= state.total));
+    assert!(state.claims.iter().all(|claim| state.done.contains(claim.range.clone())));
     assert!(state.synced.iter().all(|range| state.done.contains(range)));
     assert_eq!(replay(&bytes[..state.valid], "epoch"), Replay::Resumable(state));
 }

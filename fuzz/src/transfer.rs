@@ -209,7 +209,7 @@ impl Shell<'_> {
                 let range = span.start..span.start + some;
                 self.conns
                     .insert(conn, State::Moving { attempt, span: range.end..span.end, closing });
-                ConnEvent::Wrote { attempt, range }
+                ConnEvent::Wrote { attempt, range, crc: 0 }
             }
             State::Asking { attempt, closing }
             | State::Waiting { attempt, closing, .. }

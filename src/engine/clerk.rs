@@ -4,9 +4,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
-    ops::Range,
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +15,7 @@ use super::{
     message::{Alarm, Message, Stored},
     shelf::{Plan, Shelf},
 };
-use crate::{files::follow::Follower, fleet::TransferId, range::RangeSet};
+use crate::{files::follow::Follower, fleet::TransferId, journal::Claim, range::RangeSet};
 
 /// The way to the thread; when it is dropped, the thread ends once nothing is left to do.
 pub(crate) struct Clerk {
@@ -33,7 +31,7 @@ pub(super) enum Job {
     /// Take bytes for missing; what stays. Answered by [`Stored::Started`].
     Refetch(Box<(RangeSet, RangeSet)>),
     /// Bytes are in the file since then.
-    Wrote(Range<u64>, Duration),
+    Wrote(Claim, Duration),
     /// Every byte is there. Answered by [`Stored::Over`].
     Publish(u64, Option<Follower>),
     /// What was there is what there is. Answered by [`Stored::Over`].
@@ -155,8 +153,8 @@ impl Keeper {
                 self.send_out();
             }
             (Some(Place::Away(orders)), job) => orders.push_back(job),
-            (Some(Place::Here(shelf)), Job::Wrote(range, when)) => {
-                if let Err(failure) = shelf.wrote(range, when) {
+            (Some(Place::Here(shelf)), Job::Wrote(claim, when)) => {
+                if let Err(failure) = shelf.wrote(claim, when) {
                     self.report(id, Stored::Failed(failure));
                 }
             }

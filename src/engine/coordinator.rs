@@ -23,6 +23,7 @@ use crate::{
     event::{Event, Observer},
     fleet::{Fleet, TransferId},
     http::request::TargetForm,
+    journal::Claim,
     link::{Job, Limits},
     net::Connector,
     orders::{Accept, Command, Conn, ConnEvent, Failure},
@@ -165,11 +166,12 @@ impl Coordinator<'_> {
             ConnEvent::Failed { .. } => true,
             ConnEvent::Opened { .. } => self.idle(conn),
             ConnEvent::Ended(ended) => !ended.reusable || self.idle(conn),
-            ConnEvent::Wrote { range, .. } => {
+            ConnEvent::Wrote { range, crc, .. } => {
                 if let Some(id) = serves
                     && let Some(delivery) = self.deliveries.get_mut(&id)
                 {
-                    let (job, event) = delivery.wrote(range.clone(), now);
+                    let claim = Claim { range: range.clone(), crc: *crc };
+                    let (job, event) = delivery.wrote(claim, now);
                     self.clerk.order(id, job);
                     event.iter().for_each(|event| self.observer.on(event));
                 }

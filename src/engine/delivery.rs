@@ -1,7 +1,7 @@
 //! One transfer as the coordinator's thread sees it from the outside: where its bytes go, how many
 //! are there, what became of it, and what the observer knows.
 
-use std::{ops::Range, time::Duration};
+use std::time::Duration;
 
 use url::Url;
 
@@ -18,6 +18,7 @@ use crate::{
         sink::Sink,
     },
     http::{self, field::Validators},
+    journal::Claim,
     orders::{Account, Failure, StoreEvent, View},
     range::RangeSet,
 };
@@ -137,12 +138,12 @@ impl Delivery {
 
     /// Bytes are in the file: counts them and has them hashed. Returns the job that records them,
     /// and what the observer is told.
-    pub(super) fn wrote(&mut self, range: Range<u64>, now: Duration) -> (Job, Option<Event>) {
+    pub(super) fn wrote(&mut self, claim: Claim, now: Duration) -> (Job, Option<Event>) {
         let (first, _) = self.flowed.unwrap_or((now, now));
         self.flowed = Some((first, now));
-        self.done.insert(range.clone());
+        self.done.insert(claim.range.clone());
         self.count();
-        (Job::Wrote(range, now), self.told.progress(self.counter.bytes()))
+        (Job::Wrote(claim, now), self.told.progress(self.counter.bytes()))
     }
 
     fn count(&self) {

@@ -4,7 +4,6 @@
 use std::{
     fs::File,
     io,
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,6 +23,7 @@ use crate::{
         store::{Store, Wanted, store_failure},
     },
     http::{self, field::Validators},
+    journal::Claim,
     options::{Algorithm, Digest},
     orders::{Account, Failure, Found, StoreOp},
     range::RangeSet,
@@ -168,14 +168,15 @@ impl Shelf {
 
     /// Decides the name that the first answer tells, and looks at what is there.
     fn name(&mut self, plan: &Plan, note: impl FnOnce(String)) -> Result<Option<Found>, Failure> {
-        let Some(Output::Named { directory, url, resume, force }) = &self.output else {
+        let Some(Output::Named { directory, url, resume, force, patience }) = &self.output else {
             return Ok(None);
         };
         let proposed = plan.disposition.as_deref().and_then(http::field::disposition_filename);
         let proposed = proposed.as_deref().and_then(name::from_disposition);
         let target = inside(directory, proposed.unwrap_or_else(|| name::from_url(url)));
         let (replace, resume, sync) = (false, *resume, self.checks.sync);
-        let opened = Store::open(Wanted { target: target.clone(), replace, url, resume, sync })?;
+        let wanted = Wanted { target: target.clone(), replace, url, resume, sync };
+        let opened = Store::open(wanted, &mut || patience.check())?;
         // What was not hashed cannot be said to have a digest.
         let usable = !force && self.checks.algorithms().is_empty();
         if opened.finished.is_some() && !usable {
@@ -183,8 +184,8 @@ impl Shelf {
             return Err(store_failure(StoreOp::Create, &target, Errno::EXIST));
         }
         self.held = opened.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
-        if let Some(why) = opened.fresh {
-            note(format!("starting from nothing: {why}"));
+        if let Some(text) = opened.note() {
+            note(text);
         }
         self.output = Some(Output::File(Box::new(opened.store)));
         Ok(opened.held.map(Found::Part).or_else(|| opened.finished.map(Found::File)))
@@ -194,8 +195,8 @@ impl Shelf {
     ///
     /// # Errors
     /// The journal cannot be written, or the disk lost data.
-    pub(super) fn wrote(&mut self, range: Range<u64>, now: Duration) -> Result<(), Failure> {
-        self.store().map_or(Ok(()), |store| store.record(range, now))
+    pub(super) fn wrote(&mut self, claim: Claim, now: Duration) -> Result<(), Failure> {
+        self.store().map_or(Ok(()), |store| store.record(claim, now))
     }
 
     /// Does what is due.

@@ -1,47 +1,14 @@
 //! Reads a file that has the target's name already, before anything is asked: it may be the object.
 
-use std::{
-    fs::File,
-    io,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs::File, io, path::Path};
 
 use super::{
     checks::Checks,
     hasher::{Computed, Hasher},
+    patience::Patience,
     reread, sink, store,
 };
-use crate::orders::{Failure, Phase, StoreOp};
-
-/// What may end a wait before the download has a state machine to ask.
-#[derive(Clone, Copy)]
-pub(crate) struct Patience<'a> {
-    cancelled: &'a dyn Fn() -> Option<i32>,
-    started: Instant,
-    limit: Option<Duration>,
-}
-
-impl<'a> Patience<'a> {
-    /// Ends when `cancelled` names a signal (or 0), or `limit` after now.
-    pub(crate) fn new(cancelled: &'a dyn Fn() -> Option<i32>, limit: Option<Duration>) -> Self {
-        Self { cancelled, started: Instant::now(), limit }
-    }
-
-    /// Whether to go on.
-    ///
-    /// # Errors
-    /// [`Failure::Cancelled`], or [`Failure::Timeout`] of the whole transfer.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        match ((self.cancelled)(), self.limit) {
-            (Some(signal), _) => Err(Failure::Cancelled { signal }),
-            (None, Some(limit)) if self.started.elapsed() >= limit => {
-                Err(Failure::Timeout { phase: Phase::Transfer, limit })
-            }
-            (None, _) => Ok(()),
-        }
-    }
-}
+use crate::orders::{Failure, StoreOp};
 
 /// A regular file that was there before.
 pub(crate) struct Existing {
@@ -59,7 +26,7 @@ impl Existing {
     pub(crate) fn of(
         target: &Path,
         checks: &Checks,
-        patience: &Patience<'_>,
+        patience: &Patience,
     ) -> Result<Option<Self>, Failure> {
         let Some(file) = store::open_target(target) else { return Ok(None) };
         let failed = |error: io::Error| sink::failure(StoreOp::Read, target, &error);
@@ -75,7 +42,7 @@ fn hash(
     file: &File,
     size: u64,
     checks: &Checks,
-    patience: &Patience<'_>,
+    patience: &Patience,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Result<Vec<Computed>, Failure> {
     let algorithms = checks.algorithms();

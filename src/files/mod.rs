@@ -7,6 +7,7 @@ pub(crate) mod follow;
 pub(crate) mod hasher;
 pub(crate) mod name;
 pub(crate) mod output;
+pub(crate) mod patience;
 pub(crate) mod reread;
 pub(crate) mod sink;
 pub(crate) mod store;

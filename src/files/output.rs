@@ -15,9 +15,10 @@ use url::Url;
 
 use super::{
     checks::Checks,
-    existing::{Existing, Patience},
+    existing::Existing,
     hasher::Computed,
     name,
+    patience::Patience,
     sink::Sink,
     store::{self, Place, Store, Wanted, store_exists, store_failure},
 };
@@ -42,12 +43,15 @@ pub(crate) enum Output {
         resume: bool,
         /// Whether what is finished is downloaded again.
         force: bool,
+        /// How long to look at what is there.
+        patience: Patience,
     },
     /// A descriptor that takes bytes in order.
     Stream(Sink),
 }
 
 /// What is to be done.
+#[expect(clippy::large_enum_variant, reason = "there is one of them for a download")]
 pub(crate) enum Start {
     /// Ask for the object.
     Download(Ready),
@@ -82,7 +86,7 @@ pub(crate) fn ready(
     url: &Url,
     options: &Options,
     checks: &Checks,
-    patience: &Patience<'_>,
+    patience: &Patience,
     observer: &mut dyn Observer,
 ) -> Result<Start, Failure> {
     let mut opening = Opening { url, options, checks, patience, observer };
@@ -129,7 +133,7 @@ struct Opening<'a> {
     url: &'a Url,
     options: &'a Options,
     checks: &'a Checks,
-    patience: &'a Patience<'a>,
+    patience: &'a Patience,
     observer: &'a mut dyn Observer,
 }
 
@@ -142,6 +146,7 @@ impl Opening<'_> {
                 url: self.url.clone(),
                 resume: self.options.resume,
                 force: self.options.force,
+                patience: self.patience.clone(),
             };
             return Ok(Start::Download(Ready::of(output)));
         }
@@ -166,8 +171,17 @@ impl Opening<'_> {
             }
         }
         let (url, resume, sync) = (self.url, self.options.resume, self.checks.sync);
-        let opened = Store::open(Wanted { target: target.clone(), replace, url, resume, sync })?;
-        let store::Opened { store, held, finished, fresh } = opened;
+        let (patience, observer, mut told) = (self.patience, &mut *self.observer, false);
+        let mut wait = || {
+            if !std::mem::replace(&mut told, true) {
+                observer.on(&Event::Phase(Phase::Verifying));
+            }
+            patience.check()
+        };
+        let wanted = Wanted { target: target.clone(), replace, url, resume, sync };
+        let opened = Store::open(wanted, &mut wait)?;
+        let notes = opened.note().into_iter().collect();
+        let store::Opened { store, held, finished, .. } = opened;
         // A digest that is wanted was looked at above, and was another.
         let idle = self.options.force || !self.checks.demanded.is_empty() || held.is_some();
         let finished = finished.filter(|_| !idle);
@@ -181,9 +195,7 @@ impl Opening<'_> {
                 }
             }
         }
-        ready.notes =
-            fresh.map(|why| format!("starting from nothing: {why}")).into_iter().collect();
-        Ok(Start::Download(Ready { held, finished, ..ready }))
+        Ok(Start::Download(Ready { held, finished, notes, ..ready }))
     }
 
     fn existing(&mut self, target: &Path) -> Result<Option<Existing>, Failure> {
@@ -195,7 +207,7 @@ impl Opening<'_> {
 }
 
 /// Opens a FIFO, device or descriptor to write into it.
-fn stream(path: PathBuf, patience: &Patience<'_>) -> Result<Output, Failure> {
+fn stream(path: PathBuf, patience: &Patience) -> Result<Output, Failure> {
     let fail = |errno| store_failure(StoreOp::Create, &path, errno);
     // To open a redirected file again would be to write over what is in it.
     if let Some(standard) = standard_stream(&path) {

@@ -21,22 +21,30 @@ mod identity;
 mod journal_file;
 mod place;
 mod publish;
+mod resume;
+mod seal;
 mod side;
 mod syncer;
+mod verify;
 
-use std::{fs::File, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use rustix::io::Errno;
 use url::Url;
 
 use crate::{
-    http::{escape, field::Validators, redact},
-    journal::{Header, Held, Ledger, Replay, Resumable, replay},
+    http::{field::Validators, redact},
+    journal::{Claim, Header, Held, Ledger, Resumable},
     orders::{Failure, Finished, StoreOp},
     range::RangeSet,
 };
 
-use self::{journal_file::JournalFile, side::Stat, syncer::Syncer};
+use self::{
+    journal_file::JournalFile,
+    resume::{Left, Search},
+    side::Stat,
+    syncer::Syncer,
+};
 
 pub(crate) use self::{
     fault::{store_exists, store_failure, store_failure_words},
@@ -65,13 +73,26 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Opened {
     /// The store; it holds the lock.
     pub(crate) store: Store,
-    /// What the journal proves; offer it to the transfer.
+    /// What the journal claims and the part file bears out; offer it to the transfer.
     pub(crate) held: Option<Held>,
     /// What the file of the target's name is known to be, if it is of this URL and as it was
     /// published. Offer that to the transfer, too.
     pub(crate) finished: Option<Finished>,
     /// There was something on disk, and it is of no use: why.
     pub(crate) fresh: Option<String>,
+    /// Bytes that somebody damaged since.
+    pub(crate) damaged: u64,
+}
+
+impl Opened {
+    /// What is worth a line for people.
+    pub(crate) fn note(&self) -> Option<String> {
+        let bytes = self.damaged;
+        let damaged =
+            || format!("{bytes} bytes of the part file are damaged and are fetched again");
+        let fresh = self.fresh.as_ref().map(|why| format!("starting from nothing: {why}"));
+        fresh.or_else(|| (bytes > 0).then(damaged))
+    }
 }
 
 /// The files of one target, locked.
@@ -99,12 +120,18 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Takes the lock on the part file (created if need be) and reads the journal beside it.
+    /// Takes the lock on the part file (created if need be), reads the journal beside it, and the
+    /// bytes that it claims. While those are read, which takes long where there are many, `wait` is
+    /// asked again and again whether to go on.
     ///
     /// # Errors
-    /// [`Failure::Store`]: with [`StoreOp::Lock`] when another process downloads to this name, else
-    /// with [`StoreOp::Create`]. Nothing was changed then, but for a directory made.
-    pub(crate) fn open(wanted: Wanted<'_>) -> Result<Opened, Failure> {
+    /// What `wait` says. [`Failure::Store`]: with [`StoreOp::Lock`] when another process downloads
+    /// to this name, else with [`StoreOp::Create`]. Nothing was changed then, but for a directory
+    /// made.
+    pub(crate) fn open(
+        wanted: Wanted<'_>,
+        wait: &mut dyn FnMut() -> Result<(), Failure>,
+    ) -> Result<Opened, Failure> {
         let place = place::Paths::of(&wanted.target, true)?;
         let (part, created) = side::open_part(&place)?;
         let stat =
@@ -133,19 +160,28 @@ impl Store {
             }
             return Err(store_failure(StoreOp::Create, &store.place.target(), Errno::EXIST));
         }
-        let fresh = match store.read_journal(wanted.resume) {
-            Ok(held) => {
-                store.held = held;
-                None
+        let (mut fresh, mut damaged) = (None, 0);
+        match store.search().run(wanted.resume, wait)? {
+            Left::Nothing => {}
+            Left::Useless { why, journal } => {
+                store.stale_journal = journal;
+                fresh = (!created && stat.size > 0 || journal).then_some(why);
             }
-            Err(why) => (!created && stat.size > 0 || store.stale_journal).then_some(why),
-        };
+            Left::Sound { state, damaged: lost, read } => {
+                store.stale_journal = true;
+                if read {
+                    store.spare_the_next(&state);
+                }
+                store.held = Some(state);
+                damaged = lost;
+            }
+        }
         let held = store.held.as_ref().map(|h| Held {
             total: h.total,
             validator: h.header.validator.clone(),
             done: h.done.clone(),
         });
-        Ok(Opened { store, held, finished, fresh })
+        Ok(Opened { store, held, finished, fresh, damaged })
     }
 
     /// Makes the part file ready for `total` bytes: with what the journal proved when `resume`,
@@ -181,7 +217,7 @@ impl Store {
             return Err(store_failure(StoreOp::Preallocate, &self.place.part(), errno));
         }
         if let Some(total) = total {
-            let (done, synced) = held.map(|h| (h.done, h.synced)).unwrap_or_default();
+            let (claims, synced) = held.map(|h| (h.claims, h.synced)).unwrap_or_default();
             let durable = !synced.is_empty();
             let header = Header {
                 epoch: self.epoch.clone(),
@@ -191,7 +227,7 @@ impl Store {
                 validator: validators.pin(),
                 inode: self.stat.lasting_inode,
             };
-            let mut ledger = Ledger::new(header, done, synced);
+            let mut ledger = Ledger::new(header, claims, synced);
             let bytes = ledger.rewrite();
             self.stale_journal = true;
             self.journal = Some(JournalFile::replace(&self.place, &bytes, durable)?);
@@ -216,16 +252,16 @@ impl Store {
         Ok(Arc::clone(&self.part))
     }
 
-    /// The bytes of `range` are written: to be recorded when that is due. `now` as in the transfer.
+    /// The bytes of `claim` are written: to be recorded when that is due. `now` as in the transfer.
     ///
     /// # Errors
     /// As [`Self::tick`].
-    pub(crate) fn record(&mut self, range: Range<u64>, now: Duration) -> Result<(), Failure> {
+    pub(crate) fn record(&mut self, claim: Claim, now: Duration) -> Result<(), Failure> {
         if self.ledger.is_some() {
             self.check_length()?;
         }
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        ledger.wrote(range, now);
+        ledger.wrote(claim, now);
         self.tick(now)
     }
 
@@ -252,7 +288,7 @@ impl Store {
             let records = ledger.take();
             self.append(&records)?;
         }
-        if let Some(ledger) = &self.ledger {
+        if let Some(ledger) = &mut self.ledger {
             self.syncer.start_if_due(ledger, &self.part, &self.place, self.sync, now);
         }
         Ok(())
@@ -330,6 +366,12 @@ impl Store {
         if keep && self.journal.is_some() {
             // There is a failure to report already; whatever the journal holds is sound.
             let _ = self.flush();
+            if let Some(ledger) = &mut self.ledger
+                && let Some(seal) = seal::set(&self.part)
+            {
+                let records = ledger.seal(seal);
+                let _ = self.append(&records);
+            }
         } else {
             self.remove_files();
         }
@@ -345,41 +387,21 @@ impl Store {
         self.place.part()
     }
 
-    /// What the journal on disk proves about the part file, if it is of this URL; else why not.
-    fn read_journal(&mut self, resume: bool) -> Result<Option<Resumable>, String> {
-        let bytes = match side::read_journal(&self.place) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) if self.stat.size == 0 => return Ok(None),
-            Ok(None) => return Err("there is a part file without a journal".to_owned()),
-            Err(why) => {
-                self.stale_journal = true;
-                return Err(why);
-            }
-        };
-        self.stale_journal = true;
-        if !resume {
-            return Err("resuming was turned off".to_owned());
-        }
-        let mut state = match replay(&bytes, &self.epoch) {
-            Replay::Fresh(why) => return Err(why.to_owned()),
-            Replay::Resumable(state) => state,
-        };
-        if state.header.identity != self.identity {
-            let other = escape(state.header.url.as_bytes(), 200);
-            return Err(format!("the part file is of another URL, {other}"));
-        }
-        if state.header.inode != self.stat.lasting_inode {
-            return Err("the part file is not the one that the journal is of".to_owned());
-        }
-        if self.stat.size > state.total {
-            return Err("the part file is longer than the journal says".to_owned());
-        }
-        state.done.remove(self.stat.size..u64::MAX);
-        state.synced.remove(self.stat.size..u64::MAX);
-        if state.done.is_empty() {
-            return Err("none of the part file is known to be on the disk".to_owned());
-        }
-        Ok(Some(state))
+    /// What was found sound by reading it, the next run need not read, should this one end before
+    /// it has changed anything: servers may be out of reach for long.
+    fn spare_the_next(&self, state: &Resumable) {
+        let Some(seal) = seal::set(&self.part) else { return };
+        let header = Header { epoch: self.epoch.clone(), ..state.header.clone() };
+        let mut ledger = Ledger::new(header, state.claims.clone(), state.synced.clone());
+        let mut bytes = ledger.rewrite();
+        bytes.extend(ledger.seal(seal));
+        // The journal that is there says the same, only less.
+        let _ = JournalFile::replace(&self.place, &bytes, !state.synced.is_empty());
+    }
+
+    fn search(&self) -> Search<'_> {
+        let Self { place, part, stat, epoch, identity, .. } = self;
+        Search { place, part, stat, epoch, identity }
     }
 
     /// An empty part file and no journal, in this order: the journal that speaks of the old bytes

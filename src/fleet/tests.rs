@@ -47,7 +47,8 @@ fn fetch(fleet: &mut Fleet, id: TransferId, conn: u64, attempt: u64) -> Vec<(u32
     let (now, conn) = (Duration::ZERO, Conn(conn));
     fleet.handle_conn(now, conn, ConnEvent::Head { attempt: Attempt(attempt), head: head() });
     fleet.handle_store(now, id, StoreEvent::Prepared(Ok(())));
-    fleet.handle_conn(now, conn, ConnEvent::Wrote { attempt: Attempt(attempt), range: 0..5 });
+    let wrote = ConnEvent::Wrote { attempt: Attempt(attempt), range: 0..5, crc: 0 };
+    fleet.handle_conn(now, conn, wrote);
     commands(fleet);
     fleet.handle_conn(now, conn, ended(attempt));
     let last = commands(fleet);
@@ -178,7 +179,7 @@ impl Shell {
                 self.conns.get_mut(&conn).expect("an open connection").0 = id;
             }
             Command::Receive { conn, attempt, .. } => {
-                tell(conn, ConnEvent::Wrote { attempt, range: 0..5 });
+                tell(conn, ConnEvent::Wrote { attempt, range: 0..5, crc: 0 });
                 tell(conn, ended(attempt.0));
             }
             Command::Close { conn } => {

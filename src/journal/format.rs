@@ -9,8 +9,10 @@
 //! record:  crc u32 | kind u16 | length u16 | payload (length octets)
 //! header   (kind 1): total u64 (2^64-1: unknown) | inode u64 | identity [u8; 32]
 //!                    | epoch text | url text | validator text
-//! written  (kind 2): start u64 | end u64
+//! written  (kind 2): start u64 | end u64 | crc of the bytes u32
 //! synced   (kind 3): start u64 | end u64
+//! sealed   (kind 4): size u64 | modified time | changed time
+//! time:    seconds i64 | nanoseconds u32
 //! text:    length u16 (2^16-1: absent) | UTF-8
 //! ```
 //!
@@ -18,8 +20,13 @@
 //! the preamble), so a record that is believed vouches for everything in front of it, and a stale
 //! block of an older journal, a repeated or a reordered record is as visible as a flipped bit. The
 //! version sits before the first record, so that any later format can be told apart unread.
+//! Checksums are CRC-32 (ISO-HDLC: zlib's).
 
 use std::ops::Range;
+
+use crc32fast::Hasher;
+
+use super::claims::Claim;
 
 /// What is being downloaded, into which file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +51,22 @@ pub enum Record {
     /// Always the first, and only there.
     Header(Header),
     /// The kernel has these bytes.
-    Written(Range<u64>),
-    /// The disk has these bytes.
+    Written(Claim),
+    /// The disk has these bytes, which were written.
     Synced(Range<u64>),
+    /// The part file was left like this: if it still is, every claim holds. Only ever the last.
+    Sealed(Seal),
+}
+
+/// How the part file was left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Its length.
+    pub size: u64,
+    /// When its bytes were changed last, in seconds and nanoseconds: a time that no write leaves.
+    pub modified: (i64, u32),
+    /// When anything of it was changed last. Programs cannot choose it.
+    pub changed: (i64, u32),
 }
 
 /// The running checksum: each record's continues from the one before.
@@ -57,7 +77,7 @@ impl Chain {
     /// The chain at the end of the preamble.
     #[must_use]
     pub fn start() -> Self {
-        Self(crc32c(0, &PREAMBLE))
+        Self(crc32(0, &PREAMBLE))
     }
 }
 
@@ -68,15 +88,23 @@ pub fn encode(record: &Record, chain: &mut Chain, out: &mut Vec<u8>) {
     body.extend_from_slice(&[0; 2]);
     match record {
         Record::Header(header) => header.encode(&mut body),
-        Record::Written(range) | Record::Synced(range) => {
-            body.extend_from_slice(&range.start.to_le_bytes());
-            body.extend_from_slice(&range.end.to_le_bytes());
+        Record::Written(claim) => {
+            put_range(&mut body, &claim.range);
+            body.extend_from_slice(&claim.crc.to_le_bytes());
+        }
+        Record::Synced(range) => put_range(&mut body, range),
+        Record::Sealed(seal) => {
+            body.extend_from_slice(&seal.size.to_le_bytes());
+            for (seconds, nanos) in [seal.modified, seal.changed] {
+                body.extend_from_slice(&seconds.to_le_bytes());
+                body.extend_from_slice(&nanos.to_le_bytes());
+            }
         }
     }
     // A header is at most 56 + 3 * (2 + TEXT_MAX) octets, which fits.
     let length = u16::try_from(body.len() - 4).unwrap_or(u16::MAX);
     body[2..4].copy_from_slice(&length.to_le_bytes());
-    chain.0 = crc32c(chain.0, &body);
+    chain.0 = crc32(chain.0, &body);
     out.extend_from_slice(&chain.0.to_le_bytes());
     out.extend_from_slice(&body);
 }
@@ -89,15 +117,20 @@ pub(super) fn decode(input: &[u8], chain: &mut Chain) -> Option<(Record, usize)>
     let kind = fields.u16()?;
     let length = usize::from(fields.u16()?);
     let body = body.get(..length.checked_add(4)?)?;
-    let sum = crc32c(chain.0, body);
+    let sum = crc32(chain.0, body);
     if sum != u32::from_le_bytes(*crc) {
         return None;
     }
     let mut payload = Reader(body.get(4..)?);
     let record = match kind {
         HEADER => Record::Header(Header::decode(&mut payload)?),
-        WRITTEN => Record::Written(payload.u64()?..payload.u64()?),
-        SYNCED => Record::Synced(payload.u64()?..payload.u64()?),
+        WRITTEN => Record::Written(Claim { range: payload.range()?, crc: payload.u32()? }),
+        SYNCED => Record::Synced(payload.range()?),
+        SEALED => Record::Sealed(Seal {
+            size: payload.u64()?,
+            modified: payload.time()?,
+            changed: payload.time()?,
+        }),
         _ => return None,
     };
     if !payload.0.is_empty() {
@@ -113,6 +146,7 @@ impl Record {
             Self::Header(_) => HEADER,
             Self::Written(_) => WRITTEN,
             Self::Synced(_) => SYNCED,
+            Self::Sealed(_) => SEALED,
         }
     }
 }
@@ -156,8 +190,20 @@ impl<'a> Reader<'a> {
         self.take().map(|octets| u16::from_le_bytes(*octets))
     }
 
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(|octets| u32::from_le_bytes(*octets))
+    }
+
     fn u64(&mut self) -> Option<u64> {
         self.take().map(|octets| u64::from_le_bytes(*octets))
+    }
+
+    fn range(&mut self) -> Option<Range<u64>> {
+        Some(self.u64()?..self.u64()?)
+    }
+
+    fn time(&mut self) -> Option<(i64, u32)> {
+        Some((self.take().map(|octets| i64::from_le_bytes(*octets))?, self.u32()?))
     }
 
     /// The outer `None` is damage, the inner an absent text.
@@ -172,6 +218,11 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn put_range(out: &mut Vec<u8>, range: &Range<u64>) {
+    out.extend_from_slice(&range.start.to_le_bytes());
+    out.extend_from_slice(&range.end.to_le_bytes());
+}
+
 fn put_text(out: &mut Vec<u8>, text: Option<&str>) {
     let length = text.map_or(ABSENT, |t| u16::try_from(t.len()).unwrap_or(0));
     out.extend_from_slice(&length.to_le_bytes());
@@ -183,31 +234,16 @@ fn cut(text: &str) -> &str {
     (0..=TEXT_MAX).rev().find_map(|end| text.get(..end.min(text.len()))).unwrap_or_default()
 }
 
-/// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `data`, continuing from `crc`. One octet at a
-/// time is plenty for a file of a few hundred KiB, and needs nobody's crate.
-fn crc32c(crc: u32, data: &[u8]) -> u32 {
-    !data.iter().fold(!crc, |crc, octet| (crc >> 8) ^ CRC_TABLE[usize::from((crc as u8) ^ octet)])
+/// The checksum of `data`, continuing from `crc`.
+fn crc32(crc: u32, data: &[u8]) -> u32 {
+    let mut sum = Hasher::new_with_initial(crc);
+    sum.update(data);
+    sum.finalize()
 }
-
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0_u32; 256];
-    let mut i = 0;
-    while i < 256 {
-        let mut crc = i as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[i] = crc;
-        i += 1;
-    }
-    table
-};
 
 /// The format written and read here. Old journals are of value for hours: another version means a
 /// fresh start, in either direction.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first octets of every journal: magic and version.
 pub const PREAMBLE: [u8; 12] = {
@@ -224,12 +260,13 @@ pub(super) const TEXT_MAX: usize = 8 << 10;
 /// Octets around a payload.
 const FRAME: usize = 8;
 
-/// The octets of a record that holds a range.
-pub(super) const RANGE_RECORD: usize = FRAME + 16;
+/// The octets of a record that holds a claim.
+pub(super) const CLAIM_RECORD: usize = FRAME + 20;
 
 const HEADER: u16 = 1;
 const WRITTEN: u16 = 2;
 const SYNCED: u16 = 3;
+const SEALED: u16 = 4;
 const UNKNOWN: u64 = u64::MAX;
 const ABSENT: u16 = u16::MAX;
 
@@ -238,10 +275,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn crc32c_of_the_standard_test_vectors() {
-        assert_eq!(crc32c(0, b"123456789"), 0xe306_9283);
-        assert_eq!(crc32c(0, &[0; 32]), 0x8a91_36aa);
-        assert_eq!(crc32c(crc32c(0, b"1234"), b"56789"), crc32c(0, b"123456789"));
+    fn the_checksum_of_the_standard_test_vector() {
+        assert_eq!(crc32(0, b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(crc32(0, b"1234"), b"56789"), crc32(0, b"123456789"));
     }
 
     #[test]
@@ -264,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_bytes_of_version_1() {
+    fn the_golden_bytes_of_version_2() {
         let header = Header {
             epoch: "boot".into(),
             identity: [0xab; 32],
@@ -276,15 +312,19 @@ mod tests {
         let mut chain = Chain::start();
         let mut out = PREAMBLE.to_vec();
         encode(&Record::Header(header), &mut chain, &mut out);
-        encode(&Record::Written(0..512), &mut chain, &mut out);
+        let claim = Claim { range: 0..512, crc: 0x1234_5678 };
+        encode(&Record::Written(claim), &mut chain, &mut out);
         encode(&Record::Synced(0..256), &mut chain, &mut out);
+        let seal = Seal { size: 1000, modified: (-1, 999_999_999), changed: (1 << 33, 7) };
+        encode(&Record::Sealed(seal), &mut chain, &mut out);
         let hex: String = out.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, GOLDEN, "a change of the format needs a new VERSION");
     }
 
     const GOLDEN: &str = "\
-        756765746a726e0a01000000f8963a6801004800e8030000000000000500000000000000abababab\
+        756765746a726e0a020000001d1a124501004800e8030000000000000500000000000000abababab\
         abababababababababababababababababababababababababababab0400626f6f740a0068747470\
-        3a2f2f682f6604002276312240bd1cb502001000000000000000000000020000000000009e2f6f91\
-        0300100000000000000000000001000000000000";
+        3a2f2f682f660400227631220cd9940e020014000000000000000000000200000000000078563412\
+        a6bbc22b0300100000000000000000000001000000000000782e585504002000e803000000000000\
+        ffffffffffffffffffc99a3b000000000200000007000000";
 }

@@ -1,13 +1,17 @@
 //! The sidecar that makes a part file resumable: records, checksums, and what they add up to.
 //!
-//! Bytes to state and back; no file is touched here (that is `engine/store`).
+//! Bytes to state and back; no file is touched here (that is `files/store`).
 //!
-//! A journal is append-only. Its first record names what is being downloaded; every later one is a
-//! range whose bytes *are* in the part file, because bytes are written first and recorded after.
-//! Records cost no sync: what the kernel was given survives the end of this process, so a journal
-//! of the same *epoch* (the same boot of the machine and the same mount of the filesystem) is
-//! believed as a whole. After a reboot, a remount, or on a copy of the disk, only ranges that an
-//! explicit sync covered are.
+//! A journal is append-only. Its first record names what is being downloaded; most others are
+//! [`Claim`]s: that a range *is* in the part file, because bytes are written first and recorded
+//! after, and which checksum its bytes have. A claim stands for itself: whoever resumes reads the
+//! part file and drops the claims that do not hold, because somebody else may have changed it.
+//!
+//! Records cost no sync: what the kernel was given survives the end of this process, so in the same
+//! *epoch* (the same boot of the machine and the same mount of the filesystem) every claim counts.
+//! After a reboot, a remount, or on a copy of the disk, only those that an explicit sync covered
+//! do. An orderly end adds a [`Seal`]: a part file that is still as it says, in the same epoch,
+//! need not be read.
 //!
 //! * [`encode`], [`Record`] and [`Header`] are the format;
 //! * [`replay()`] turns bytes into a [`Replay`], cutting a torn or damaged tail;
@@ -15,13 +19,15 @@
 //!   the data.
 #![forbid(unsafe_code)]
 
+mod claims;
 mod format;
 mod ledger;
 mod replay;
 
 use crate::range::RangeSet;
 
-pub use format::{Chain, Header, PREAMBLE, Record, VERSION, encode};
+pub use claims::Claim;
+pub use format::{Chain, Header, PREAMBLE, Record, Seal, VERSION, encode};
 pub use ledger::Ledger;
 pub use replay::{Replay, Resumable, replay};
 

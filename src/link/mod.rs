@@ -326,11 +326,12 @@ impl<I: Io> Link<I> {
         if !out.is_empty() {
             let started = self.io.now();
             let range = body.flow.place(out.len() as u64);
+            let crc = crc32fast::hash(&self.io.buffer()[out.clone()]);
             let written = self.io.write(&body.sink, out, range.start).await;
             body.flow.pause(started, self.io.now());
             written?;
             body.flow.wrote(range.end);
-            self.io.report(ConnEvent::Wrote { attempt: body.attempt, range });
+            self.io.report(ConnEvent::Wrote { attempt: body.attempt, range, crc });
         }
         self.intake.written(self.io.buffer());
         Ok(())

@@ -164,8 +164,14 @@ impl Bench {
             Poll::Ready(()) => {}
             Poll::Pending => unreachable!("a script never waits"),
         }
+        let content = self.content();
         let ended = |event| match event {
             ConnEvent::Ended(ended) => Some(ended),
+            ConnEvent::Wrote { range, crc, .. } => {
+                let written = &content[range.start as usize..range.end as usize];
+                assert_eq!(crc, crc32fast::hash(written), "the checksum of {range:?}");
+                None
+            }
             _ => None,
         };
         std::mem::take(&mut self.link.io.events).into_iter().filter_map(ended).collect()

@@ -168,6 +168,8 @@ pub enum ConnEvent {
         attempt: Attempt,
         /// Which bytes.
         range: Range<u64>,
+        /// Their CRC-32, of what was received and not of what the file has now.
+        crc: u32,
     },
     /// The attempt is over.
     Ended(Ended),

@@ -27,7 +27,7 @@ impl Transfer {
             ConnEvent::Failed { failure } => self.on_failed(conn, failure),
             ConnEvent::Head { attempt, head } => self.on_head(conn, attempt, &head),
             ConnEvent::Shrunk { attempt, end } => self.on_shrunk(conn, attempt, end),
-            ConnEvent::Wrote { attempt, range } => return self.on_wrote(conn, attempt, &range),
+            ConnEvent::Wrote { attempt, range, .. } => return self.on_wrote(conn, attempt, &range),
             ConnEvent::Ended(ended) => self.on_ended(conn, ended),
         }
         false

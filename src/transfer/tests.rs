@@ -82,7 +82,7 @@ impl Script {
     }
 
     fn wrote(&mut self, conn: u64, attempt: u64, range: Range<u64>) -> Vec<Command> {
-        self.conn(conn, ConnEvent::Wrote { attempt: Attempt(attempt), range })
+        self.conn(conn, ConnEvent::Wrote { attempt: Attempt(attempt), range, crc: 0 })
     }
 
     fn ended(

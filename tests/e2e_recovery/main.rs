@@ -10,6 +10,7 @@ mod support;
 mod again;
 mod beneath;
 mod changes;
+mod damage;
 mod halves;
 mod kills;
 mod moments;

@@ -1,10 +1,10 @@
 //! A disk: a part file and its journal, what of both the kernel has, and what would survive it.
 
-use std::{ops::Range, time::Duration};
+use std::time::Duration;
 
 use uget::{
     http::field::Validators,
-    journal::{Header, Held, Ledger, Replay, Resumable, replay},
+    journal::{Claim, Header, Held, Ledger, Replay, Resumable, replay},
     range::RangeSet,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Disk {
     ledger: Option<Ledger>,
     resumed: Option<Resumable>,
     boot: u32,
+    /// Somebody wrote to the part file who is not a downloader.
+    damaged: bool,
 }
 
 /// How a process ends without having its say.
@@ -51,12 +53,14 @@ impl Disk {
             validator: version.pin(),
             inode: 1,
         };
-        let (done, synced) =
-            self.resumed.take().map(|state| (state.done, state.synced)).unwrap_or_default();
-        let mut ledger = Ledger::new(header, done, synced);
+        let (claims, synced) =
+            self.resumed.take().map(|state| (state.claims, state.synced)).unwrap_or_default();
+        let mut ledger = Ledger::new(header, claims, synced);
         self.journal = ledger.rewrite();
         self.sure = self.journal.len();
         self.ledger = Some(ledger);
+        // What was is not claimed any more.
+        self.damaged = false;
     }
 
     fn epoch(&self) -> String {
@@ -64,9 +68,9 @@ impl Disk {
     }
 
     /// The coordinator learns that bytes were written, and records them in its own time.
-    pub(crate) fn wrote(&mut self, range: Range<u64>, now: Duration, early: bool) {
+    pub(crate) fn wrote(&mut self, claim: Claim, now: Duration, early: bool) {
         let Some(ledger) = &mut self.ledger else { return };
-        ledger.wrote(range, now);
+        ledger.wrote(claim, now);
         if early || ledger.is_due(now) {
             self.journal.extend(ledger.take());
         }
@@ -113,6 +117,19 @@ impl Disk {
         self.journal.clear();
         self.ledger = None;
         self.resumed = None;
+        self.damaged = false;
+    }
+
+    /// Somebody zeroes, overwrites or punches what nobody downloads to at the moment.
+    pub(crate) fn damage(&mut self, rng: &mut Rng) {
+        let runs: Vec<_> = self.part.ranges().collect();
+        if runs.is_empty() {
+            return;
+        }
+        let run = rng.one_of(&runs).clone();
+        let start = rng.pick(run.clone());
+        self.part.write(start..run.end.min(start + 1 + rng.magnitude(22)), GARBAGE);
+        self.damaged = true;
     }
 
     /// The process is gone, and perhaps the machine.
@@ -156,19 +173,29 @@ impl Disk {
     /// What a new process finds.
     ///
     /// # Errors
-    /// The journal says more than is there.
+    /// The journal says more than is there, or more is believed.
     pub(crate) fn held(&mut self) -> Result<Option<Held>, String> {
-        let state = match replay(&self.journal, &self.epoch()) {
+        let mut state = match replay(&self.journal, &self.epoch()) {
             Replay::Resumable(state) => state,
             Replay::Fresh(_) => {
                 self.forget();
                 return Ok(None);
             }
         };
+        let claimed = state.done.clone();
+        state.retain(|claim| self.part.crc(&claim.range) == claim.crc);
+        let lost = claimed.len() - state.done.len();
+        if lost > 0 && !self.damaged {
+            return Err(format!("the journal is ahead of the data by {lost} bytes"));
+        }
         for range in state.done.iter() {
             if !self.part.holds(&range, |source| source != GARBAGE) {
-                return Err(format!("the journal is ahead of the data: {range:?}"));
+                return Err(format!("it believes in bytes that nobody wrote: {range:?}"));
             }
+        }
+        if state.done.is_empty() {
+            self.forget();
+            return Ok(None);
         }
         let validator = state.header.validator.clone();
         let held = Held { total: state.total, validator, done: state.done.clone() };

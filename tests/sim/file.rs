@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+use crc32fast::Hasher;
+
 /// Where the bytes of a run come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -9,6 +11,27 @@ pub(crate) struct Source {
     pub(crate) version: u32,
     /// What to add to an offset in the file to get the offset in the object.
     pub(crate) shift: i64,
+}
+
+impl Source {
+    /// The checksum of so many bytes of it, if every byte of a version were the same.
+    fn sum(self, length: u64) -> Hasher {
+        crc_of(self.version.wrapping_add(1) as u8, length)
+    }
+}
+
+/// The checksum of `length` times the same byte: of runs that double in length, those that make it.
+fn crc_of(byte: u8, length: u64) -> Hasher {
+    let mut run = Hasher::new();
+    run.update(&[byte]);
+    let mut sum = Hasher::new();
+    for bit in 0..u64::BITS - length.leading_zeros() {
+        if length >> bit & 1 == 1 {
+            sum.combine(&run);
+        }
+        run.combine(&run.clone());
+    }
+    sum
 }
 
 /// A part file, without its bytes.
@@ -77,6 +100,22 @@ impl File {
         let parts =
             inside.map(|(at, (end, _))| range.end.min(*end).saturating_sub(range.start.max(*at)));
         parts.sum::<u64>() == range.end - range.start
+    }
+
+    /// The checksum of `range`; what was never written is zeros.
+    pub(crate) fn crc(&self, range: &Range<u64>) -> u32 {
+        let mut sum = Hasher::new();
+        let mut at = range.start;
+        for (start, (end, source)) in &self.runs {
+            let part = range.start.max(*start)..range.end.min(*end);
+            if part.start < part.end {
+                sum.combine(&crc_of(0, part.start - at));
+                sum.combine(&source.sum(part.end - part.start));
+                at = part.end;
+            }
+        }
+        sum.combine(&crc_of(0, range.end - at));
+        sum.finalize()
     }
 
     /// Whether the first `total` bytes are there, and nothing else.

@@ -39,6 +39,8 @@ struct Run {
     at: u64,
     /// Everything before it was reported.
     reported: u64,
+    /// The checksum of what was written last.
+    sum: u32,
     /// What the peer's answer is.
     answer: Option<Answered>,
     /// Octets that the link has, and how many of them are of the body.
@@ -121,6 +123,7 @@ impl Referee {
             span,
             at,
             reported: at,
+            sum: 0,
             answer: None,
             octets: 0,
             body: 0,
@@ -313,6 +316,9 @@ impl Referee {
             wrongs.push(format!("other bytes at {offset}..{end} than {source:?} has"));
         }
         wrongs.into_iter().for_each(|wrong| self.blame(wrong));
+        if let Some(run) = &mut self.run {
+            run.sum = crc32fast::hash(octets);
+        }
         source
     }
 
@@ -336,13 +342,15 @@ impl Referee {
     /// The link tells the coordinator; `left` octets of the answer have not been received.
     pub(crate) fn report(&mut self, now: Duration, event: &ConnEvent, left: u64) {
         match event {
-            ConnEvent::Wrote { attempt, range } => {
+            ConnEvent::Wrote { attempt, range, crc } => {
                 let Some(run) = self.run.as_mut().filter(|run| run.attempt == *attempt) else {
                     return self.blame(format!("{range:?} of no attempt"));
                 };
                 if range.start != run.reported || range.end != run.at || range.is_empty() {
                     let (from, to) = (run.reported, run.at);
                     self.blame(format!("{range:?} reported, written was {from}..{to}"));
+                } else if *crc != run.sum {
+                    self.blame(format!("{range:?} reported with the checksum of other bytes"));
                 } else {
                     run.reported = range.end;
                 }

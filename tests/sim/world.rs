@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use uget::{
     fleet::{Fleet, Limits, TransferId},
     http::{field::Validators, request::Request},
-    journal::Held,
+    journal::{Claim, Held},
     orders::{Command, Conn, ConnEvent, Failure, Policy, StoreEvent, StoreOp},
     transfer::Transfer,
 };
@@ -235,6 +235,9 @@ impl World {
     fn what_is_held(&mut self) -> Result<Vec<Option<Held>>, String> {
         let mut all = Vec::new();
         for member in &mut self.members {
+            if member.kept && self.faults && self.rng.one_in(4) {
+                member.disk.damage(&mut self.rng);
+            }
             let held = if member.kept { member.disk.held()? } else { None };
             match &held {
                 Some(held) => member.disk.trust_only(&held.done),
@@ -381,7 +384,9 @@ impl World {
         let now = self.now;
         let (early, sync) = (self.rng.one_in(2), self.faults && self.rng.one_in(4));
         let disk = &mut self.members[owner.0 as usize].disk;
-        disk.wrote(range.clone(), now, early);
+        // The bytes of a simulated body are only samples, so what it sums up to is the model's.
+        let crc = disk.part.crc(range);
+        disk.wrote(Claim { range: range.clone(), crc }, now, early);
         if sync {
             disk.sync();
         }

@@ -49,7 +49,7 @@ impl Syncer {
     /// Starts a sync if the last one is long enough ago, or, when `eager`, enough is unsynced.
     pub(super) fn start_if_due(
         &mut self,
-        ledger: &Ledger,
+        ledger: &mut Ledger,
         part: &Arc<File>,
         place: &Paths,
         eager: bool,

@@ -8,11 +8,11 @@ fn ht26_a_second_process_is_told_so_and_changes_nothing() {
     let mut store = world.open().store;
     let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
     write(&file, 0..1000);
-    assert_eq!(failed(Store::open(world.wanted())), (StoreOp::Lock, 0));
+    assert_eq!(failed(open(world.wanted())), (StoreOp::Lock, 0));
     assert_eq!(file.metadata().unwrap().len(), TOTAL);
     drop(file);
     store.publish(TOTAL, false).unwrap();
-    assert!(Store::open(world.wanted()).is_ok());
+    assert!(open(world.wanted()).is_ok());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_part_file_that_is_not_ours_is_never_written_to() {
 fn a_directory_in_the_way_is_an_error_that_names_it() {
     let world = World::new();
     fs::create_dir(world.path(".file.uget-part")).unwrap();
-    let failure = Store::open(world.wanted()).unwrap_err();
+    let failure = open(world.wanted()).unwrap_err();
     let Failure::Store { op: StoreOp::Create, path, reason, .. } = failure else { panic!() };
     assert!(path.ends_with(".file.uget-part"), "{path}");
     assert_eq!(reason, "is a directory");
@@ -57,11 +57,11 @@ fn a_name_that_nobody_chose_is_not_overwritten() {
     let world = World::new();
     fs::write(world.path("file"), "old").unwrap();
     let wanted = Wanted { replace: false, ..world.wanted() };
-    assert_eq!(failed(Store::open(wanted.clone())), (StoreOp::Create, libc::EEXIST));
+    assert_eq!(failed(open(wanted.clone())), (StoreOp::Create, libc::EEXIST));
     assert_eq!(world.names(), ["file"]);
     fs::remove_file(world.path("file")).unwrap();
     // It appears while the download runs.
-    let mut store = Store::open(wanted).unwrap().store;
+    let mut store = open(wanted).unwrap().store;
     store.prepare(Some(0), &validators(), false).unwrap();
     fs::write(world.path("file"), "new").unwrap();
     let result = store.publish(0, false);
@@ -78,7 +78,7 @@ fn directories_are_made_whoever_chose_the_name() {
         let world = World::new();
         let target = world.path("a/b/file");
         let wanted = Wanted { target: target.clone(), replace, ..world.wanted() };
-        let mut store = Store::open(wanted).unwrap().store;
+        let mut store = open(wanted).unwrap().store;
         store.prepare(Some(0), &validators(), false).unwrap();
         store.publish(0, true).unwrap();
         assert!(target.is_file());
@@ -106,7 +106,7 @@ fn a_part_that_was_replaced_or_deleted_is_not_published() {
 fn a_directory_that_moved_is_an_error() {
     let world = World::new();
     let wanted = Wanted { target: world.path("sub/file"), ..world.wanted() };
-    let mut store = Store::open(wanted).unwrap().store;
+    let mut store = open(wanted).unwrap().store;
     store.prepare(Some(4), &validators(), false).unwrap();
     fs::rename(world.path("sub"), world.path("moved")).unwrap();
     fs::create_dir(world.path("sub")).unwrap();
@@ -119,7 +119,7 @@ fn the_longest_name_works_and_a_longer_one_is_refused() {
     let world = World::new();
     for (length, works) in [(255, true), (256, false)] {
         let wanted = Wanted { target: world.path(&"n".repeat(length)), ..world.wanted() };
-        let Ok(Opened { mut store, .. }) = Store::open(wanted) else {
+        let Ok(Opened { mut store, .. }) = open(wanted) else {
             assert!(!works);
             continue;
         };
@@ -183,7 +183,7 @@ fn a_link_is_followed_and_stays() {
     fs::create_dir(world.path("real")).unwrap();
     symlink("real/data", world.path("link")).unwrap();
     let Place::File(target) = Place::of(&world.path("link")).unwrap() else { panic!() };
-    let mut store = Store::open(Wanted { target, ..world.wanted() }).unwrap().store;
+    let mut store = open(Wanted { target, ..world.wanted() }).unwrap().store;
     store.prepare(Some(4), &validators(), false).unwrap();
     store.publish(4, false).unwrap();
     assert!(fs::symlink_metadata(world.path("link")).unwrap().is_symlink());
