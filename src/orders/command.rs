@@ -19,9 +19,6 @@ pub struct Conn(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt(pub u64);
 
-/// The end of a span that runs to wherever the body ends (no length is known).
-pub const OPEN_END: u64 = u64::MAX;
-
 /// What the shell must do. Each is carried out in the order polled.
 #[derive(Clone, Debug)]
 pub enum Command {

@@ -6,14 +6,16 @@ mod command;
 pub(crate) mod expect;
 mod failure;
 mod policy;
+mod span;
 mod view;
 
 pub use command::{
-    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, OPEN_END, StoreEvent,
+    Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, StoreEvent,
 };
 pub use expect::Expect;
 pub use failure::{
     ChangedHow, Failure, NameFault, Patience, Phase, RangeFault, StoreOp, TlsFault, Verdict,
 };
 pub use policy::{Connections, Finished, Pin, Policy};
+pub use span::OPEN_END;
 pub use view::{Account, Activity, Route, Trouble, View};

@@ -5,8 +5,10 @@ use std::ops::Range;
 use super::{
     Stage, Store, Transfer,
     conn::{Link, Role, State},
-    edition::{Edition, Kinship, Object, Spot, Standing, kinship},
-    expiry, plan,
+    edition::{Edition, Object, Spot, Standing},
+    expiry,
+    kin::{Kinship, kinship},
+    plan,
     probe::{self, Question, Renewal, Ruling, Version},
     recover::Lost,
     work::Work,

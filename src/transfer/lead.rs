@@ -3,7 +3,7 @@
 use super::{
     Stage, Transfer,
     conn::Role,
-    edition::Kinship,
+    kin::Kinship,
     place::{FIRST, Turn},
     probe::Version,
     retry::Budget,

@@ -133,6 +133,11 @@ impl Transfer {
             if self.waits(place).is_some() {
                 continue;
             }
+            if !self.edition.work.suits(self.now, place) {
+                // What is left is for the other places, and they need the connection.
+                self.close(conn);
+                continue;
+            }
             if self.edition.spot(place).is_none() {
                 self.scout(conn, place);
                 busy = self.links.busy();

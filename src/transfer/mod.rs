@@ -46,6 +46,7 @@ mod crowd;
 mod edition;
 mod ending;
 mod expiry;
+mod kin;
 mod known;
 mod lead;
 mod lease;

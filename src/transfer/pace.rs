@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::plan::bytes_in;
-
 /// Rate and round trip of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pace {
@@ -67,6 +65,13 @@ impl Pace {
         let add = |trip: Option<Duration>| trip.map(|trip| trip.saturating_add(took));
         Self { round_trip: self.round_trip.map(add), ..self.clone() }
     }
+}
+
+/// What comes at this rate in `factor` times this time.
+pub(super) fn bytes_in(rate: u64, time: Duration, factor: u32) -> u64 {
+    let nanos = time.as_nanos().saturating_mul(u128::from(factor));
+    let bytes = u128::from(rate).saturating_mul(nanos) / 1_000_000_000;
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// Less than this arrives with the first segments.

@@ -1,7 +1,5 @@
 //! How many connections, and how long a part: arithmetic alone.
 
-use std::time::Duration;
-
 use super::pace::Pace;
 use crate::orders::{Connections, Policy};
 
@@ -79,15 +77,10 @@ const MIN_PART: u64 = 256 << 10;
 /// No part is longer.
 const MAX_PART: u64 = 64 << 20;
 
-/// How long the connection that answered may take to be worth `factor` round trips.
-pub(super) fn bytes_in(rate: u64, time: Duration, factor: u32) -> u64 {
-    let nanos = time.as_nanos().saturating_mul(u128::from(factor));
-    let bytes = u128::from(rate).saturating_mul(nanos) / 1_000_000_000;
-    u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

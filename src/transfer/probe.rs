@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::edition::{Kinship, kinship};
+use super::kin::{Kinship, kinship};
 use crate::http::{
     body::Framing,
     field::{ContentRange, Validators},

@@ -2,7 +2,7 @@
 //! more.
 //!
 //! A place is tried with a request for a span of its own, once the object is known. Its answer
-//! must be a part of the same object (contract 13, [`super::edition::kinship`]); otherwise the
+//! must be a part of the same object (contract 13, [`super::kin`]); otherwise the
 //! place is dropped with a warning, and costs nothing but that. From then on every connection,
 //! wherever it leads, takes the next span from the one queue when it is free, so that a place gets
 //! work as fast as it delivers. What a place says later is compared with what it said first.
@@ -14,7 +14,8 @@ use url::Url;
 use super::{
     Transfer,
     conn::{Job, Link, Role},
-    edition::{self, Kinship, Resolved, Standing, kinship},
+    edition::{self, Resolved, Standing},
+    kin::{Kinship, kinship},
     place::Pause,
     probe::{self, Question, Ruling, Version},
     recover::Lost,
@@ -53,23 +54,32 @@ impl Transfer {
     /// known yet gets one, and until it is known its share is kept free. Where a part was refused
     /// (`refused`), courtesy does not count.
     pub(super) fn next_place(&self, refused: bool) -> Option<(usize, Url)> {
-        let usable = |place: &usize| !self.edition.is_other(*place);
+        let usable = |place: &usize| {
+            !self.edition.is_other(*place) && self.edition.work.suits(self.now, *place)
+        };
         let live: Vec<usize> = self.places.live().map(|(place, _)| place).filter(usable).collect();
         let unknown = live.iter().any(|place| self.edition.is_new(*place));
         let fair = if unknown { self.limit().div_ceil(live.len().max(1)) } else { usize::MAX };
-        let open = live.iter().filter(|place| self.waits(**place).is_none()).filter_map(|place| {
-            let of = self.places.at(*place)?;
-            let most = if self.edition.is_new(*place) {
-                1
-            } else if refused {
-                of.crowd.limit_for_refused().min(of.most)
-            } else {
-                of.limit().min(fair)
-            };
-            let has = self.links.at(*place);
-            (has < most).then_some((has, *place))
-        });
-        let (_, place) = open.min()?;
+        let open = |fast: bool| {
+            let free = live.iter().filter(|place| self.waits(**place).is_none());
+            let room = free.filter_map(|place| {
+                let of = self.places.at(*place)?;
+                // Where no better place can help, a slow one has to.
+                let pace = if fast { of.most } else { usize::MAX };
+                let most = if self.edition.is_new(*place) {
+                    1
+                } else if refused {
+                    of.crowd.limit_for_refused().min(pace)
+                } else {
+                    of.crowd.limit().min(pace).min(fair)
+                };
+                let has = self.links.at(*place);
+                (has < most).then_some((has, *place))
+            });
+            room.min()
+        };
+        let others = live.iter().any(|place| self.links.at(*place) > 0);
+        let (_, place) = open(true).or_else(|| if others { None } else { open(false) })?;
         Some((place, self.edition.url(place)?.clone()))
     }
 
@@ -82,7 +92,7 @@ impl Transfer {
         }
         let mut request = self.request_to(place, &find.chain);
         let piece = self.piece_for(conn);
-        let Some((span, blame)) = self.lease_at(piece, place) else { return };
+        let Some((span, blame)) = self.edition.work.lease(self.now, piece, place) else { return };
         request.ask = Ask::Part(span.clone());
         let job = Job { role: Role::Scout, leased: true, blame, ..self.job(span, place) };
         self.send(conn, job, request, Accept::Ask);

@@ -186,6 +186,13 @@ impl Work {
         self.free.iter().any(|gap| self.first_open(&gap, |blame| blame.due <= now).is_some())
     }
 
+    /// Whether there is no free span that may be asked of anybody, or one that may be asked of this
+    /// place.
+    pub(super) fn suits(&self, now: Duration, place: usize) -> bool {
+        let open = |blame: &Blame| blame.due <= now && !blame.shuns(place);
+        !self.has_due(now) || self.free.iter().any(|gap| self.first_open(&gap, open).is_some())
+    }
+
     /// How many spans were refused and may not be asked for again yet.
     pub(super) fn waiting(&self, now: Duration) -> usize {
         self.blame.values().filter(|blame| blame.due > now).count()
@@ -232,6 +239,7 @@ mod tests {
         work.give_back(span);
         work.shun(0, blame, 1);
         assert_eq!(lease(&mut work, 1), None);
+        assert!(work.suits(NOW, 0) && !work.suits(NOW, 1), "its connections make room");
         assert!(work.has_refused(NOW));
         assert_eq!(lease(&mut work, 0), Some(0..10));
     }

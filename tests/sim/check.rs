@@ -334,6 +334,7 @@ impl Witness {
         let made_here = matches!(
             trouble.failure,
             Failure::Timeout { phase: uget::orders::Phase::Transfer, .. }
+                | Failure::Patience { .. }
         );
         let mut causes = self.failures.iter().rev().filter(|(_, _, of, _)| mine(of));
         let cause = causes.find(|(_, _, _, failure)| {

@@ -1,7 +1,6 @@
 //! Paths of many kinds, as fluids: what auto takes against the best fixed number.
 
 use super::*;
-use crate::transfer::plan;
 
 /// A path: what it gives to a connection, and to all of them.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +32,7 @@ impl Path {
     /// The first connection is there, all others come together.
     fn fixed(&self, bytes: u64, count: usize) -> Duration {
         let lead = if count > 1 { self.trip * 3 } else { Duration::ZERO };
-        let alone = plan::bytes_in(self.rate(1), lead, 1);
+        let alone = super::super::pace::bytes_in(self.rate(1), lead, 1);
         let rest = |bytes: u64, rate| Duration::from_secs_f64(bytes as f64 / rate as f64);
         match bytes.checked_sub(alone) {
             Some(left) => lead + rest(left, self.rate(count)),
