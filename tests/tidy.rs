@@ -17,8 +17,8 @@ use std::path::Path;
 use rooms::Arrows;
 use source::{Source, files};
 
-/// Which rooms a room may import, besides itself, and which crates. A room that is not here may
-/// import everything but [`OUTER`].
+/// Which rooms a room may import, besides itself, and which crates (`*`: any but rustls). Every
+/// room has its row, here and in CONTRIBUTING.md. What the root re-exports is `lib`'s.
 const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("range", &[], &[]),
     // A calendar without a clock.
@@ -40,6 +40,38 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("files", &["range", "http", "journal", "orders", "options", "event"], &["*"]),
     ("credentials", &["http", "options", "error"], &["*"]),
     ("origin", &["range", "http", "wire"], &["*"]),
+    (
+        "engine",
+        &[
+            "range", "http", "journal", "orders", "transfer", "fleet", "options", "event", "error",
+            "link", "net", "files", "wire",
+        ],
+        &["*"],
+    ),
+    (
+        "download",
+        &[
+            "range",
+            "http",
+            "orders",
+            "transfer",
+            "fleet",
+            "options",
+            "event",
+            "error",
+            "report",
+            "link",
+            "net",
+            "files",
+            "credentials",
+            "engine",
+        ],
+        &["*"],
+    ),
+    // The program sees the library from outside: its root, the origin, and how text is escaped.
+    ("cli", &[], &["*"]),
+    ("main", &["cli"], &["*"]),
+    ("lib", &["*"], &[]),
 ];
 
 const PURE: &[&str] = &["range", "http", "journal", "orders", "transfer", "fleet", "link"];
@@ -48,8 +80,8 @@ const PURE: &[&str] = &["range", "http", "journal", "orders", "transfer", "fleet
 const TLS: &[&str] =
     &["rustls", "rustls_pki_types", "rustls_native_certs", "webpki", "webpki_roots", "rcgen"];
 
-/// What rooms below the facade may not reach up to.
-const OUTER: &[&str] = &["download", "cli", "main"];
+/// Rooms of the library that the program may name besides the root.
+const SHOWN: &[&str] = &["origin", "http"];
 
 /// The files that may say `unsafe`. Every block in them has its reason (clippy sees to that).
 const UNSAFE: &[&str] = &[
@@ -112,6 +144,25 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 fn rooms_import_only_what_lies_below_them() {
     let crates = dependencies();
     report(check(|source| layers(source, &crates)));
+}
+
+#[test]
+fn every_room_is_on_the_page_and_every_row_is_a_room() {
+    let page = read("CONTRIBUTING.md");
+    let table = page.split("| room |").nth(1).and_then(|rest| rest.split("\n\n").next());
+    let table = table.expect("the table of rooms");
+    let rooms: std::collections::BTreeSet<String> =
+        sources().iter().filter_map(|source| source.room().map(str::to_owned)).collect();
+    let mut broken = Vec::new();
+    for (room, ..) in LAYERS {
+        if !rooms.contains(*room) {
+            broken.push(format!("{room}: has a row, and is no room any more"));
+        }
+        if !table.contains(&format!("`{room}`")) {
+            broken.push(format!("CONTRIBUTING.md: its table lacks {room}"));
+        }
+    }
+    report(broken);
 }
 
 #[test]
@@ -271,32 +322,30 @@ fn numbers(text: &str) -> std::collections::BTreeSet<u32> {
 }
 
 fn layers(source: &Source, crates: &[String]) -> Vec<String> {
-    let Some(room) = source.room() else { return Vec::new() };
-    if ["lib", "main", "cli", "download"].contains(&room) || source.is_test() {
-        return Vec::new();
-    }
-    let row = LAYERS.iter().find(|(name, ..)| *name == room);
+    let Some(room) = source.room().filter(|_| !source.is_test()) else { return Vec::new() };
+    let Some((_, rooms, allowed)) = LAYERS.iter().find(|(name, ..)| *name == room) else {
+        return vec![format!("{}: {room} has no row in the table of rooms", source.path)];
+    };
     let mut broken = Vec::new();
     for path in source.paths().iter().filter(|p| !p.test) {
         let (first, second) = (&*path.parts[0], &*path.parts[1]);
-        let ours = first == "crate" && second != room;
-        let wrong = match row {
+        let inner = second.starts_with(|c: char| c.is_lowercase());
+        let wrong = if first == "crate" {
             // What the crate root re-exports is of the outer rooms.
-            Some((_, rooms, _)) if ours => !rooms.contains(&second),
-            Some((_, _, allowed)) => {
-                let a_crate = crates.iter().any(|c| c == first) && !source.declares(first);
-                a_crate
-                    && !allowed.contains(&first)
-                    && !(allowed.contains(&"*") && first != "rustls")
-            }
-            None if ours => OUTER.contains(&second),
-            None => first == "rustls" && room != "origin",
+            second != room && !rooms.contains(&second) && !rooms.contains(&"*")
+        } else if first == "uget" {
+            inner && path.parts.len() > 2 && !SHOWN.contains(&second)
+        } else {
+            let a_crate = crates.iter().any(|c| c == first) && !source.declares(first);
+            a_crate && !allowed.contains(&first) && !(allowed.contains(&"*") && first != "rustls")
         };
         if wrong {
-            let path = path.parts.join("::");
-            let line =
-                source.paths().iter().find(|p| p.parts.join("::") == path).map_or(0, |p| p.line);
-            broken.push(format!("{}:{line}: {room} may not import {path}", source.path));
+            broken.push(format!(
+                "{}:{}: {room} may not import {}",
+                source.path,
+                path.line,
+                path.parts.join("::")
+            ));
         }
     }
     broken
@@ -461,7 +510,11 @@ mod rules {
             ("src/http/x.rs", "use crate::ErrorKind;", 1),
             ("src/http/x.rs", "#[cfg(test)]\nmod tests { use crate::transfer::B; }", 0),
             ("src/transfer/x.rs", "use crate::engine::Engine;", 1),
-            ("src/engine/x.rs", "use crate::{transfer::A, sink::B}; use libc::c;", 0),
+            ("src/engine/x.rs", "use crate::{transfer::A, files::B}; use libc::c;", 0),
+            ("src/net/x.rs", "use crate::files::A;", 1),
+            ("src/attic/x.rs", "", 1),
+            ("src/cli/x.rs", "use uget::{Report, origin::Origin}; use crate::cli::x::A;", 0),
+            ("src/cli/x.rs", "use uget::transfer::Transfer;", 1),
             ("src/engine/x.rs", "use crate::download::Download;", 1),
             ("src/engine/x.rs", "use rustls::ClientConfig;", 1),
         ] {
