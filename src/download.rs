@@ -119,7 +119,7 @@ impl Download {
             .map_err(|failure| outcome::early(&failure))?;
         let checks = Checks {
             demanded: options.digests.clone(),
-            stated: None,
+            stated: Vec::new(),
             printed: options.print_digests.clone(),
             sync: match options.fsync {
                 Fsync::Auto => !options.digests.is_empty(),
@@ -321,9 +321,13 @@ fn engine(
     inbox: &Inbox<Message>,
     observer: &mut dyn Observer,
 ) -> Result<Engine, Error> {
-    let (engine, note) = Engine::detect(choice, most, inbox).map_err(|why| {
-        let error = Error::new(ErrorKind::Usage, why);
-        error.with_hint("--engine auto falls back to epoll")
+    let (engine, note) = Engine::detect(choice, most, inbox).map_err(|why| match choice {
+        EngineChoice::Uring => {
+            Error::new(ErrorKind::Usage, why).with_hint("--engine auto falls back to epoll")
+        }
+        // Nothing is wrong with what was asked for: the system has no thread or descriptor left.
+        EngineChoice::Auto | EngineChoice::Epoll => Error::new(ErrorKind::Connect, why)
+            .with_hint("limits of the system are in the way: ulimit -n, ulimit -u"),
     })?;
     note.into_iter().for_each(|note| observer.on(&Event::Note(note)));
     observer.on(&Event::Note(format!("engine: {}", engine.name())));

@@ -131,12 +131,10 @@ impl Digest {
     }
 
     /// What a server says.
-    pub(crate) fn from_stated(stated: &StatedDigest) -> Self {
-        let (algorithm, bytes) = match stated {
-            StatedDigest::Sha256(bytes) => (Algorithm::Sha256, &bytes[..]),
-            StatedDigest::Sha512(bytes) => (Algorithm::Sha512, &bytes[..]),
-        };
-        Self { algorithm, hex: hex::encode(bytes) }
+    pub(crate) fn from_stated(stated: &StatedDigest) -> Vec<Self> {
+        let short = stated.sha256.map(|bytes| (Algorithm::Sha256, hex::encode(bytes)));
+        let long = stated.sha512.map(|bytes| (Algorithm::Sha512, hex::encode(bytes)));
+        short.into_iter().chain(long).map(|(algorithm, hex)| Self { algorithm, hex }).collect()
     }
 }
 

@@ -75,7 +75,7 @@ pub struct Report {
     pub strategy: Strategy,
     /// Why one stream was used where many were wanted.
     pub fallback_reason: Option<String>,
-    /// `uring` or `threads`; `none` where nothing had to be asked and none was chosen.
+    /// `uring` or `epoll`; `none` where nothing had to be asked and none was chosen.
     pub engine: &'static str,
     /// The most connections that were open at once.
     pub connections: usize,

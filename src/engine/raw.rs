@@ -40,7 +40,7 @@ pub(super) fn receive<S: AsFd + 'static>(
     let bytes = buffer.get_mut(room).unwrap_or_default();
     let operation = opcode::Recv::new(fd, bytes.as_mut_ptr(), length(bytes)).build();
     // SAFETY: the operation refers to the buffer's heap and to the socket, both of which it owns.
-    unsafe { submit(Owned { buffer, _socket: Arc::clone(socket) }, operation) }
+    unsafe { submit(Owned { buffer, _object: Arc::clone(socket) }, operation) }
 }
 
 /// Sends `bytes` from `from` on (io_uring_prep_send(3)), as [`receive`].
@@ -53,7 +53,21 @@ pub(super) fn send<S: AsFd + 'static>(
     let rest = bytes.get(from..).unwrap_or_default();
     let operation = opcode::Send::new(fd, rest.as_ptr(), length(rest)).flags(libc::MSG_NOSIGNAL);
     // SAFETY: as in `receive`.
-    unsafe { submit(Owned { buffer: bytes, _socket: Arc::clone(socket) }, operation.build()) }
+    unsafe { submit(Owned { buffer: bytes, _object: Arc::clone(socket) }, operation.build()) }
+}
+
+/// Writes `from` of `buffer` at `offset` (io_uring_prep_write(3)), as [`receive`].
+pub(super) fn write<F: AsFd + 'static>(
+    file: &Arc<F>,
+    buffer: Vec<u8>,
+    from: Range<usize>,
+    offset: u64,
+) -> impl Future<Output = Done> + Unpin + use<F> {
+    let fd = types::Fd(file.as_fd().as_raw_fd());
+    let bytes = buffer.get(from).unwrap_or_default();
+    let operation = opcode::Write::new(fd, bytes.as_ptr(), length(bytes)).offset(offset).build();
+    // SAFETY: as in `receive`.
+    unsafe { submit(Owned { buffer, _object: Arc::clone(file) }, operation) }
 }
 
 /// Cancels what runs on the socket (io_uring_prep_cancel_fd(3)). It completes at once, whether it
@@ -61,7 +75,7 @@ pub(super) fn send<S: AsFd + 'static>(
 pub(super) async fn cancel<S: AsFd + 'static>(socket: &Arc<S>) {
     let fd = types::Fd(socket.as_fd().as_raw_fd());
     let operation = opcode::AsyncCancel2::new(types::CancelBuilder::fd(fd)).build();
-    let owned = Owned { buffer: Vec::new(), _socket: Arc::clone(socket) };
+    let owned = Owned { buffer: Vec::new(), _object: Arc::clone(socket) };
     // SAFETY: the operation refers to no memory but the socket, which it owns.
     let cancelled = unsafe { submit(owned, operation) };
     let _ = cancelled.await;
@@ -73,7 +87,7 @@ pub(super) type Done = (io::Result<usize>, Vec<u8>);
 /// What an operation refers to.
 struct Owned<S> {
     buffer: Vec<u8>,
-    _socket: Arc<S>,
+    _object: Arc<S>,
 }
 
 struct Completed<S>(std::marker::PhantomData<fn() -> S>);

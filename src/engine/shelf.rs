@@ -48,7 +48,7 @@ pub(super) struct Plan {
     /// Bytes were taken already.
     begun: bool,
     disposition: Option<Vec<u8>>,
-    stated: Option<Digest>,
+    stated: Vec<Digest>,
 }
 
 /// What is ready to be written.
@@ -83,7 +83,7 @@ impl Plan {
         begun: bool,
         account: &Account,
     ) -> Self {
-        let stated = account.stated.as_ref().map(Digest::from_stated);
+        let stated = account.stated.as_ref().map(Digest::from_stated).unwrap_or_default();
         let disposition = account.disposition.clone();
         Self { total, validators, resume, begun, disposition, stated }
     }

@@ -12,8 +12,8 @@ use crate::{
 pub(crate) struct Checks {
     /// The digests that the user demands.
     pub(crate) demanded: Vec<Digest>,
-    /// The digest that the server states.
-    pub(crate) stated: Option<Digest>,
+    /// The digests that the server states.
+    pub(crate) stated: Vec<Digest>,
     /// Digests to report.
     pub(crate) printed: Vec<Algorithm>,
     /// Sync data and directory before the name is published.
@@ -37,7 +37,7 @@ impl Checks {
     /// The digests that the object is checked against: what the user demands goes before what the
     /// server says of itself.
     fn expected(&self) -> &[Digest] {
-        if self.demanded.is_empty() { self.stated.as_slice() } else { &self.demanded }
+        if self.demanded.is_empty() { &self.stated } else { &self.demanded }
     }
 
     /// Every algorithm that is needed, once; those that are checked first.
@@ -93,7 +93,7 @@ mod tests {
         let computed = |digest: &Digest| (digest.algorithm, digest.hex.clone());
         let checks = Checks {
             demanded: vec![sha256.clone(), md5.clone()],
-            stated: Some(digest(Algorithm::Sha512, "3")),
+            stated: vec![digest(Algorithm::Sha512, "3")],
             printed: vec![Algorithm::Blake3, Algorithm::Md5, Algorithm::Blake3],
             sync: false,
             read_back: pread,
@@ -115,7 +115,7 @@ mod tests {
         let stated = digest(Algorithm::Sha512, "3");
         let checks = Checks {
             demanded: Vec::new(),
-            stated: Some(stated.clone()),
+            stated: vec![stated.clone()],
             printed: vec![Algorithm::Md5],
             sync: false,
             read_back: pread,

@@ -52,6 +52,14 @@ impl Sink {
         Self { path: Arc::new(path), kind: Kind::Stream(Arc::new(Mutex::new(stream))) }
     }
 
+    /// The file, if it is one: an engine may write to it by other means.
+    pub(crate) fn as_file(&self) -> Option<&Arc<File>> {
+        match &self.kind {
+            Kind::File(file) => Some(file),
+            Kind::Stream(_) => None,
+        }
+    }
+
     /// What a stream takes is hashed with these, from its first byte on.
     pub(crate) fn hash(&self, algorithms: &[Algorithm]) {
         let Kind::Stream(stream) = &self.kind else { return };

@@ -133,6 +133,7 @@ impl Store {
         wait: &mut dyn FnMut() -> Result<(), Failure>,
     ) -> Result<Opened, Failure> {
         let place = place::Paths::of(&wanted.target, true)?;
+        side::check_journal(&place)?;
         let (part, created) = side::open_part(&place)?;
         let stat =
             side::stat(&part).map_err(|e| store_failure(StoreOp::Create, &place.part(), e))?;
@@ -153,7 +154,7 @@ impl Store {
             syncer: Syncer::default(),
             place,
         };
-        let finished = finished::read(&store.place, &store.identity);
+        let finished = finished::read(&store.place, &store.identity, &store.epoch);
         if !store.replace && finished.is_none() && store.place.target_exists() {
             if created {
                 store.remove_files();
@@ -327,8 +328,9 @@ impl Store {
             rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&self.part, total))
                 .map_err(|e| store_failure(StoreOp::Truncate, &self.place.part(), e))?;
         }
-        if let Some(validator) = &self.validator {
-            finished::write(&self.part, &self.identity, validator);
+        match &self.validator {
+            Some(of) => finished::write(&self.part, &self.identity, of, (sync, &self.epoch)),
+            None => finished::erase(&self.part),
         }
         if let Some(Err(errno)) = self.syncer.finish(sync) {
             return Err(self.lost_data(errno));

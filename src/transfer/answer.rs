@@ -14,7 +14,9 @@ use super::{
     work::Work,
 };
 use crate::http::{body::Framing, redirect::Origin, response::Head};
-use crate::orders::{Attempt, Command, Conn, Failure, Note, OPEN_END, Pin, expect};
+use crate::orders::{
+    Attempt, ChangedHow, Command, Conn, Expect, Failure, Note, OPEN_END, Pin, expect,
+};
 use crate::range::RangeSet;
 
 impl Transfer {
@@ -26,6 +28,9 @@ impl Transfer {
             return;
         }
         let (role, asked) = (job.role, job.span.clone());
+        if role == Role::Check {
+            return self.on_checked(conn, asked, head);
+        }
         link.proven = true;
         let (place, origin) = (link.place, link.origin.clone());
         self.served(place);
@@ -37,7 +42,37 @@ impl Transfer {
         match role {
             Role::Ask => self.on_answer(conn, &asked, head),
             Role::Scout => self.on_scout(conn, &asked, head),
-            Role::Wait | Role::Skip | Role::Part | Role::Stream => {}
+            Role::Check | Role::Wait | Role::Skip | Role::Part | Role::Stream => {}
+        }
+    }
+
+    /// The answer to a range of a place whose first answer named no entity tag, though later ones
+    /// may: those have to agree with one another and with what other places named. Or of one that
+    /// is tied to the first answer by its date alone: each of its answers has to show that.
+    fn on_checked(&mut self, conn: Conn, asked: Range<u64>, head: &Head) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let (place, unproven) = (link.place, !link.proven);
+        let (Some(spot), Some(total)) = (self.edition.spot(place), self.edition.work.total())
+        else {
+            return self.skip(conn);
+        };
+        let theirs = head.validators();
+        let expect = Expect { range: asked, total, validators: spot.validators.clone() };
+        let kin = |object: &Object| {
+            object.place == place || kinship(&object.validators, &theirs) == Kinship::Same
+        };
+        let believed = expect.check(head).and_then(|range| {
+            let other = self.edition.is_contradicted(place, &theirs)
+                || !self.edition.object.as_ref().is_some_and(kin);
+            if other { Err(Failure::Changed(ChangedHow::Validator)) } else { Ok(range) }
+        });
+        match believed {
+            Ok(range) => {
+                self.edition.take_up(place, &theirs);
+                self.take_body(conn, range);
+                self.receive_waiting();
+            }
+            Err(failure) => self.refuse(conn, failure, unproven),
         }
     }
 
@@ -69,6 +104,12 @@ impl Transfer {
             return self.no_kin(kin);
         }
         match probe::judge(&self.edition.question, asked, self.edition.work.total(), head) {
+            Ruling::Part { .. }
+                if !self.is_lenient()
+                    && self.edition.is_contradicted(self.places.lead, &head.validators()) =>
+            {
+                self.refuse(conn, Failure::Changed(ChangedHow::Validator), false);
+            }
             Ruling::Part { range, total } => self.accept_part(conn, range, total, head),
             Ruling::Whole { framing: Framing::Length(0), .. } => {
                 self.skip(conn);
@@ -87,7 +128,7 @@ impl Transfer {
                 self.skip(conn);
                 self.ask_plainly(why);
             }
-            Ruling::Fail(failure) => self.refuse(conn, failure),
+            Ruling::Fail(failure) => self.refuse(conn, failure, false),
         }
     }
 
@@ -104,14 +145,21 @@ impl Transfer {
             _ => return None,
         };
         let differs = length.zip(self.edition.work.total()).is_some_and(|(is, was)| is != was);
-        Some(if differs { Kinship::Other } else { kinship(ours, &head.validators()) })
+        let theirs = head.validators();
+        Some(match kinship(ours, &theirs) {
+            _ if differs => Kinship::Other,
+            Kinship::Same if self.edition.is_contradicted(self.places.lead, &theirs) => {
+                Kinship::Unknown
+            }
+            kin => kin,
+        })
     }
 
     /// The answer is no answer: what was leased for it goes back, with the blame.
-    fn refuse(&mut self, conn: Conn, failure: Failure) {
+    fn refuse(&mut self, conn: Conn, failure: Failure, unproven: bool) {
         let Some(link) = self.links.get(&conn) else { return };
         let Some(job) = link.job() else { return };
-        let lost = Lost::of(link, job, failure, false);
+        let lost = Lost::of(link, job, failure, unproven);
         self.skip(conn);
         self.lost(lost);
     }
@@ -279,6 +327,7 @@ impl Transfer {
         self.edition.object.get_or_insert_with(|| Object {
             place: lead,
             validators: validators.clone(),
+            tag: None,
             ranged: false,
             coded: false,
             stated: head.stated_digest(),
@@ -296,13 +345,14 @@ impl Transfer {
         let url = find.chain.current().clone();
         let moved = validators.date.filter(|_| Some(&url) != asked.as_ref());
         let lifetime = moved.and_then(|date| expiry::lifetime(&url, date));
-        let said = find.said.get_or_insert(validators).clone();
+        let said = find.said.get_or_insert_with(|| validators.clone()).clone();
         find.standing = Standing::Good(Box::new(Spot {
             origin: Origin::of(&url),
             url,
             validators: said,
             expires: lifetime.map(|left| now.saturating_add(left)),
         }));
+        self.edition.take_up(place, &validators);
     }
 
     /// The part file is ready: the body that waited for it may come.

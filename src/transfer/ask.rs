@@ -35,7 +35,11 @@ impl Transfer {
             return;
         };
         let origin = Origin::of(&url);
-        if self.places.waits(lead, origin.as_ref()).is_some() {
+        if let Some(pause) = self.places.waits(lead, origin.as_ref()) {
+            if matches!(pause.why, Failure::Patience { .. }) {
+                let why = pause.why.clone();
+                return self.despair(why);
+            }
             return;
         }
         self.close_which(|link| link.is_idle() && link.place == lead && link.origin != origin);
@@ -165,15 +169,12 @@ impl Transfer {
         self.commands.push_back(Command::Prepare { total, validators, url, resume });
     }
 
-    /// What the journal may say of the version. Where mirrors are let in that prove nothing, as a
-    /// digest will tell or the user takes the risk, it cannot speak for all the bytes, and a later
-    /// run that has no digest must not build on them.
+    /// What the journal, and the file in the end, may say of the version. Where the user takes the
+    /// risk of several, or mirrors are let in that prove nothing because a digest will tell, it
+    /// cannot speak for all the bytes, and a later run that is strict must not build on them.
     pub(super) fn lasting(&self, object: &Object) -> Validators {
-        let lenient = self.policy.digest || self.policy.pin == Pin::None;
-        if lenient && self.places.len() > 1 {
-            return Validators::default();
-        }
-        object.validators.clone()
+        let lenient = self.policy.pin == Pin::None || self.policy.digest && self.places.len() > 1;
+        if lenient { Validators::default() } else { object.validators.clone() }
     }
 
     /// Whether ranges that agree in these may be joined.

@@ -96,6 +96,9 @@ pub(super) enum Role {
     Wait,
     /// Its body is of no use.
     Skip,
+    /// Bytes of a range of a place that has to show again what ties it to the others: its head is
+    /// awaited.
+    Check,
     /// Bytes of a range.
     Part,
     /// Everything, in one stream.
@@ -184,6 +187,10 @@ impl Links {
 
     pub(super) fn busy(&self) -> usize {
         self.count(Link::is_busy)
+    }
+
+    pub(super) fn any_opening(&self) -> bool {
+        self.all.values().any(|link| matches!(link.state, State::Opening))
     }
 
     /// Nothing runs, nor is the end of anything awaited.
@@ -295,7 +302,7 @@ impl Job {
 
     /// Whether no byte of its body is wanted yet.
     pub(super) fn is_awaiting(&self) -> bool {
-        matches!(self.role, Role::Ask | Role::Scout | Role::Wait)
+        matches!(self.role, Role::Ask | Role::Scout | Role::Check | Role::Wait)
     }
 
     /// Whether it brings bytes of a range.

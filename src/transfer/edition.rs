@@ -49,6 +49,8 @@ pub(super) struct Object {
     /// Which place that was.
     pub(super) place: usize,
     pub(super) validators: Validators,
+    /// The first strong entity tag that any place named.
+    pub(super) tag: Option<String>,
     /// Ranges can be asked for.
     pub(super) ranged: bool,
     /// The content is coded: the bytes of one answer are not those of another.
@@ -65,6 +67,8 @@ pub(super) struct Find {
     pub(super) standing: Standing,
     /// What it said first. Whatever it says later is compared with that.
     pub(super) said: Option<Validators>,
+    /// The first entity tag that it named, weak or strong, be it later than in its first answer.
+    tag: Option<String>,
     /// The URL that the user gave was asked again, because the one after redirects stopped working.
     pub(super) resolved: Option<Resolved>,
     /// The bytes that came from there.
@@ -208,6 +212,38 @@ impl Edition {
         })
     }
 
+    /// Whether the entity tag of an answer of a place speaks against the bytes that are there: the
+    /// place named another one before, or any place a strong one. What an earlier run left under a
+    /// date may be of a tag that nobody knows any more.
+    pub(super) fn is_contradicted(&self, place: usize, theirs: &Validators) -> bool {
+        let Some(tag) = &theirs.etag else { return false };
+        let before = self.find(place).and_then(|find| find.tag.as_ref());
+        let strong = self.object.as_ref().and_then(|object| object.tag.as_deref());
+        let pin = self.held.as_ref().and_then(|held| held.validator.as_deref());
+        before.is_some_and(|before| *before != tag.opaque)
+            || !tag.weak && strong.or(pin).is_some_and(|pin| pin != tag.opaque)
+    }
+
+    /// Takes up what an accepted answer of a place is tagged with: the first strong entity tag is
+    /// the version's, whichever place it came from.
+    pub(super) fn take_up(&mut self, place: usize, theirs: &Validators) {
+        let Some(tag) = &theirs.etag else { return };
+        if let Some(find) = self.find_mut(place) {
+            find.tag.get_or_insert_with(|| tag.opaque.clone());
+        }
+        if let Some(object) = self.object.as_mut().filter(|_| !tag.weak) {
+            object.tag.get_or_insert_with(|| tag.opaque.clone());
+        }
+    }
+
+    /// Whether a later answer of a place is compared with all that the place and the others said
+    /// when it is compared with what this place said first.
+    pub(super) fn is_tied(&self, place: usize) -> bool {
+        let Some(object) = &self.object else { return false };
+        let tagged = self.spot(place).is_some_and(|spot| spot.validators.etag.is_some());
+        tagged && (object.place == place || object.validators.strong_etag().is_some())
+    }
+
     pub(super) fn is_ranged(&self) -> bool {
         self.object.as_ref().is_some_and(|object| object.ranged)
     }
@@ -228,7 +264,7 @@ impl Edition {
 impl Find {
     fn new(chain: Chain) -> Self {
         let brought = RangeSet::new();
-        Self { chain, standing: Standing::New, said: None, resolved: None, brought }
+        Self { chain, standing: Standing::New, said: None, tag: None, resolved: None, brought }
     }
 
     /// Whether the URL that the user gave was not asked again since, or bytes came of it.

@@ -82,6 +82,7 @@ impl Transfer {
         self.edition.object = Some(Object {
             place: self.places.lead,
             validators: Validators::default(),
+            tag: None,
             ranged: false,
             coded: false,
             stated: None,

@@ -15,10 +15,15 @@ impl Transfer {
     /// Returns whether there is.
     pub(super) fn stand_in(&mut self, failure: &Failure) -> bool {
         let stage = matches!(self.stage, Stage::Asking | Stage::Preparing | Stage::Moving);
-        if !stage || !is_of_the_place(failure) {
+        let changed = matches!(failure, Failure::Changed(_));
+        if !stage || !(changed || is_of_the_place(failure)) {
             return false;
         }
         let Some(next) = self.candidate(self.policy.retries > 0) else { return false };
+        // What is there is finished where the same version is left, or may be.
+        if changed && self.edition.spot(next).is_none() && !self.is_provable() {
+            return false;
+        }
         let old = self.places.lead;
         let url = self.places.first().asked.clone();
         let passes = !matches!(self.verdict(failure), Verdict::Fatal | Verdict::Restart);
@@ -40,6 +45,12 @@ impl Transfer {
         });
         self.lead_on(next);
         true
+    }
+
+    /// Whether another place can prove that it has the version of which some is there.
+    fn is_provable(&self) -> bool {
+        let Some(object) = &self.edition.object else { return false };
+        !object.coded && object.validators.is_strong()
     }
 
     /// From now on this place leads.

@@ -14,7 +14,7 @@ use super::{
     work::Blame,
 };
 use crate::http::{field::Validators, request::Ask};
-use crate::orders::{Accept, Command, Conn, Connections, Expect, Pin};
+use crate::orders::{Accept, Command, Conn, Connections, Expect, Failure, Pin};
 
 impl Transfer {
     /// Gives every free connection something to do, opens those that are missing, and publishes
@@ -50,6 +50,12 @@ impl Transfer {
         if self.is_stuck() {
             self.forgive();
         }
+        if self.links.is_quiet()
+            && !self.links.any_opening()
+            && let Some(failure) = self.hopeless()
+        {
+            return self.despair(failure);
+        }
         if self.pulse.is_none() && self.links.parts().next().is_some() {
             self.pulse = Some(self.now.saturating_add(tail::BEAT));
         }
@@ -58,9 +64,10 @@ impl Transfer {
     /// Something may be asked for, nothing is, and nothing is waited for: each place is passed over
     /// for the sake of another one.
     fn is_stuck(&self) -> bool {
-        let coming = self.links.count(|link| matches!(link.state, State::Opening));
-        let waits = |place: usize| self.waits(place).is_some();
-        coming == 0
+        let waits = |place: usize| {
+            self.waits(place).is_some_and(|pause| !matches!(pause.why, Failure::Patience { .. }))
+        };
+        !self.links.any_opening()
             && self.allowance > 0
             && self.links.is_quiet()
             && self.edition.work.has_due(self.now)
@@ -190,9 +197,12 @@ impl Transfer {
         if let Some(link) = self.links.get_mut(&conn) {
             link.pace.leased(span.end - span.start);
         }
-        let job = Job { role: Role::Part, leased: true, blame, ..self.job(span, place) };
+        let certain = self.is_lenient() || self.edition.is_tied(place);
+        let (role, accept) =
+            if certain { (Role::Part, Accept::Part(expect)) } else { (Role::Check, Accept::Ask) };
+        let job = Job { role, leased: true, blame, ..self.job(span, place) };
         self.edition.told.fetched = true;
-        self.send(conn, job, request, Accept::Part(expect));
+        self.send(conn, job, request, accept);
     }
 
     /// Opens connections for what is free, and for spans that are worth a split.

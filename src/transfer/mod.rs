@@ -26,11 +26,11 @@
 //!                            Failing ──── all attempts ended: Abandon ───────────▶ Over
 //! ```
 //!
-//! What it knows are three values. [`place::Places`] are the URL that the user asked for and its
+//! What it knows are three values. `place::Places` are the URL that the user asked for and its
 //! mirrors, of one kind; one of them leads: it is asked what there is, and its failures are the
-//! transfer's. An [`edition::Edition`] is everything that one version of the object determines,
+//! transfer's. An `edition::Edition` is everything that one version of the object determines,
 //! what each place was found to have of it included; it is replaced whole when the version changes.
-//! [`conn::Links`] are the connections and the requests on them.
+//! `conn::Links` are the connections and the requests on them.
 //!
 //! Of the machine itself each file holds one part: `ask` puts the question and `answer` acts on
 //! what comes (judged by `probe`), `scout` finds out what other places have, `lease` hands out

@@ -142,7 +142,9 @@ impl Transfer {
             // A shorter 206 is legal, and the rest is asked for; one that brings nothing is not.
             (Role::Part, Ok(())) if job.owes() > 0 && got == 0 => Some(short()),
             (Role::Part | Role::Stream, Ok(())) => None,
-            (Role::Ask | Role::Scout | Role::Wait, Ok(())) => Some(Failure::Receive { errno: 0 }),
+            (Role::Ask | Role::Scout | Role::Check | Role::Wait, Ok(())) => {
+                Some(Failure::Receive { errno: 0 })
+            }
             (_, Err(failure)) => Some(failure),
         };
         self.give_back(job);

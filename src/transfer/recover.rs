@@ -4,7 +4,7 @@ use std::{ops::Range, time::Duration};
 
 use super::{
     Stage, Store, Transfer,
-    conn::{Job, Link},
+    conn::{Job, Link, Role},
     edition::{self, Resolved},
     place::Pause,
     probe::{Question, Version},
@@ -48,7 +48,7 @@ impl Lost {
             blame: job.blame,
             sent: job.sent,
             attempt: Some(job.attempt),
-            part: job.is_part(),
+            part: job.is_part() || job.role == Role::Check,
             unproven,
         }
     }
@@ -125,14 +125,35 @@ impl Transfer {
         let wait = self.wait_of(after);
         *retry_after = wait.map(|wait| RetryAfter::Seconds(wait.as_secs()));
         let Some(wait) = wait else { return };
-        let limit = self.too_long(wait).filter(|_| self.policy.retries > 0);
+        let limit = self.too_long(wait);
         let later = matches!(self.verdict(&lost.failure), Verdict::RetryLater { .. });
-        match limit {
-            Some(limit) if later => {
-                lost.failure = Failure::Patience { status, asked: wait, limit };
-            }
-            Some(_) => {}
-            None => self.hold(lost.origin.clone(), wait, &lost.failure.clone()),
+        let why = match limit {
+            Some(limit) => Failure::Patience { status, asked: wait, limit },
+            None => lost.failure.clone(),
+        };
+        self.hold(lost.origin.clone(), wait, &why);
+        if limit.is_some() && later && self.policy.retries > 0 {
+            lost.failure = why;
+        }
+    }
+
+    /// What the place that leads says of it, or another one with the same origin, if that is that
+    /// nothing may be asked of it for longer than is waited.
+    pub(super) fn hopeless(&self) -> Option<Failure> {
+        let pause = self.waits(self.places.lead)?;
+        Some(pause.why.clone()).filter(|why| matches!(why, Failure::Patience { .. }))
+    }
+
+    /// Another place takes the lead, or that was all.
+    pub(super) fn despair(&mut self, failure: Failure) {
+        if !self.stand_in(&failure) {
+            return self.fail(failure, None, 0);
+        }
+        // It may be one of the same origin.
+        match self.stage {
+            Stage::Asking => self.ask(),
+            Stage::Moving => self.lease(),
+            _ => {}
         }
     }
 

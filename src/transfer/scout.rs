@@ -140,8 +140,11 @@ impl Transfer {
             return false;
         }
         let Some(object) = &self.edition.object else { return false };
+        let contradicted = self.edition.is_contradicted(place, &theirs);
         self.is_lenient()
-            || theirs.is_strong() && kinship(&object.validators, &theirs) == Kinship::Same
+            || theirs.is_strong()
+                && !contradicted
+                && kinship(&object.validators, &theirs) == Kinship::Same
     }
 
     /// What a place that does not lead loses is asked for elsewhere; one that goes on losing is

@@ -13,6 +13,7 @@ use crate::{
 
 mod places;
 mod resume;
+mod tags;
 mod waits;
 
 /// A transfer and the commands that it gave.

@@ -138,6 +138,23 @@ e2e_test!(few_descriptors, |t| {
     }
 });
 
+#[test]
+fn too_few_descriptors_are_no_fault_of_the_command_line() {
+    case(|t| {
+        let origin = Origin::of(&object()).start();
+        for files in 6..16 {
+            let sandbox = Sandbox::default().files(files);
+            let url = origin.url();
+            let args = ["--retries", "0", "-o", "object.bin", &url];
+            let output = t.bare(args).sandbox(sandbox).run();
+            if !output.status.success() {
+                output.fails_with(&[6, 7, 23]).hides("falls back");
+            }
+            t.clear();
+        }
+    });
+}
+
 e2e_test!(closed_standard_descriptors, |t| {
     for closed in [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 2], &[0, 1, 2]] {
         let origin = Origin::of(&object()).start();

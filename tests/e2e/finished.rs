@@ -236,6 +236,33 @@ e2e_test!(what_is_kept_with_a_file_holds_no_secret, |t| {
     assert!(value.contains("\"v1\"") && !value.contains("s3cret"), "{value}");
 });
 
+e2e_test!(what_may_be_of_several_versions_is_not_known_to_be_of_one, |t| {
+    let (old, new) = (Object::random(715, 4 * MIB), Object::random(716, 4 * MIB));
+    let to = Version::strong(new, "v2");
+    // Two servers behind one name, one of which lags.
+    let origin = Origin::of(&old)
+        .bend(move |request, reply| {
+            if request.number % 2 == 1 && request.field("if-none-match").is_none() {
+                *reply = Reply::honest(request, &to);
+            }
+        })
+        .start();
+    let args = ["-j4", "--chunk-size", "131072", "-o", "object.bin"];
+    t.uget(args).args(["--pin", "none", &origin.url()]).run().succeeds();
+    let spliced = old.difference(&fs::read(t.path("object.bin")).unwrap()).is_some();
+    assert!(spliced, "the test has no effect");
+    let output = t.uget(args).args(["--json", &origin.url()]).run();
+    output.check(strategy(&output) != "up-to-date", "what was asked for without a pin has one");
+    // The same with a mirror of another version.
+    let mirror = Origin::of(&Object::random(717, 4 * MIB)).etag(Some("\"v3\"")).start();
+    let origin = Origin::of(&old).start();
+    t.clear();
+    let args = ["-j4", "--chunk-size", "131072", "-o", "object.bin"];
+    let lax = ["--pin", "none", "--mirror", &mirror.url(), &origin.url()];
+    t.uget(args).args(lax).run().succeeds();
+    t.delivers(&t.uget(args).arg(origin.url()).run(), "object.bin", &old);
+});
+
 e2e_test!(a_not_modified_that_names_another_version_is_not_believed, |t| {
     if !keeps_attributes(t) {
         return;

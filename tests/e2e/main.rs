@@ -16,6 +16,7 @@ mod engines;
 mod fail_fast;
 mod fallback;
 mod files;
+mod filesystems;
 mod finished;
 mod flags;
 mod framing;

@@ -31,6 +31,11 @@ e2e_test!(cf15_a_stated_digest_is_checked, |t| {
             format!("md5=:AAAA:, sha-512=:{}:;q=1", sha512(&object)),
             format!("md5=:AAAA:, sha-512=:{}:;q=1", sha512(&other)),
         ),
+        (
+            "Repr-Digest",
+            format!("sha-256=:{}:, sha-512=:{}:", sha256(&object), sha512(&object)),
+            format!("sha-256=:{}:, sha-512=:{}:", sha256(&object), sha512(&other)),
+        ),
     ] {
         for connections in ["-j1", "-j4"] {
             let origin = stating(&object, name, right.clone());

@@ -76,6 +76,41 @@ e2e_test!(the_power_goes, |t| {
     }
 });
 
+e2e_test!(the_power_goes_after_the_end, |t| {
+    let Some(bench) = Bench::new(t) else { return };
+    let object = Object::random(951, 8 * MIB);
+    let origin = Origin::of(&object).start();
+    let disk = bench.format(t);
+    // Names, lengths and attributes are on the disk within seconds, data half a minute later.
+    let cases: [(&str, &[&str]); 3] =
+        [("unsynced", &[]), ("synced", &["--fsync"]), ("later", &["--fsync"])];
+    for (name, args) in cases {
+        let target = disk.join(name);
+        let to = target.to_str().unwrap();
+        if name == "later" {
+            t.uget(["-j4", "-o", to, &origin.url()]).run().succeeds();
+        }
+        t.uget(["-j4", "-o", to, &origin.url()]).args(args).run().succeeds();
+    }
+    thread::sleep(Duration::from_secs(3));
+    let image = bench.copy(0);
+    let Some(disk) = bench.mount(&image) else { return };
+    for (name, _) in cases {
+        let target = disk.join(name);
+        let there = fs::read(&target).is_ok_and(|bytes| bytes == object.bytes());
+        assert!(there || name == "unsynced", "{name} was synced");
+        let before = origin.log().sent();
+        let output = t.uget(["-j4", "-o", target.to_str().unwrap(), &origin.url()]).run();
+        output.succeeds();
+        let same = fs::read(&target).unwrap() == object.bytes();
+        output.check(same, "what never reached the disk is said to be up to date");
+        assert!(origin.log().wait_closed());
+        let fetched = origin.log().sent() - before;
+        assert!(fetched == 0 || name == "unsynced", "{name} was fetched once more");
+    }
+    bench.unmount(&disk);
+});
+
 /// Images on a tmpfs, and the mounts of this thread and what it starts.
 struct Bench(PathBuf);
 

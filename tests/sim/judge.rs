@@ -123,11 +123,15 @@ pub(crate) fn owed(site: &Site, hosts: &[Host], member: &Member) -> Option<Durat
         let ranged = matches!(place.ranges, Ranges::Yes | Ranges::Capped(_));
         let edition = &place.editions[0].1;
         let agrees = |other: &Place| {
-            let pages = |mood: &crate::site::Mood| mood.ways.contains(&Wrong::Page);
+            // A page, or a length, that it says first is the object until somebody says otherwise:
+            // no lie can be told from a version that the good place does not have.
+            let misleads = |mood: &crate::site::Mood| {
+                mood.ways.iter().any(|wrong| matches!(wrong, Wrong::Page | Wrong::Total))
+            };
             let same = |(_, e): &(Duration, Edition)| {
                 e.content == edition.content && e.is_one_with(edition)
             };
-            other.editions.iter().all(same) && !other.mood.as_ref().is_some_and(pages)
+            other.editions.iter().all(same) && !other.mood.as_ref().is_some_and(misleads)
         };
         (ranged && site.places.iter().all(agrees)).then_some(road)
     };

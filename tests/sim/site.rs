@@ -6,6 +6,7 @@
 
 use std::{ops::Range, time::Duration};
 
+use uget::http::request::Field;
 use url::Url;
 
 /// A server.
@@ -227,6 +228,13 @@ impl Site {
             url.set_password(Some(password)).expect("a URL with a host");
         }
         url
+    }
+
+    /// What is made of the credentials in the URL of a road, as whoever calls the machine does.
+    pub(crate) fn own_fields(&self, road: usize) -> Vec<Field> {
+        // "user:pass" in base64.
+        let field = |_| Field::new("Authorization", b"Basic dXNlcjpwYXNz").expect("a field");
+        self.roads[road].password.map(field).into_iter().collect()
     }
 
     /// The URL of a stop on a road.

@@ -192,7 +192,8 @@ impl World {
             let mut policy = self.members[index].policy.clone();
             let site = &self.sites[index];
             let mirrors = 1..site.roads.len();
-            policy.mirrors = mirrors.map(|road| site.url(&self.hosts, road)).collect();
+            policy.mirrors = mirrors.clone().map(|road| site.url(&self.hosts, road)).collect();
+            policy.mirror_fields = mirrors.map(|road| site.own_fields(road)).collect();
             self.members[index].kept = false;
             let transfer = Transfer::new(url, policy, held, self.now);
             self.fleet.add(transfer);

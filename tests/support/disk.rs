@@ -1,6 +1,6 @@
 //! A small filesystem, visible to one test alone.
 
-use std::{ffi::CString, fs, os::unix::ffi::OsStrExt as _, path::PathBuf};
+use std::{ffi::CString, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, process::Command};
 
 use super::{sandbox::is_root, test::Test};
 
@@ -44,6 +44,22 @@ impl SmallDisk {
             return None;
         }
         Some(Self(at))
+    }
+
+    /// A directory on another filesystem, in an image on this one that `mkfs` makes of `bytes`;
+    /// `None`, said on stderr, where the program is not there or the kernel does not know it.
+    pub fn image(&self, mkfs: &str, bytes: u64) -> Option<PathBuf> {
+        let (image, at) = (self.path("image"), self.path("within"));
+        fs::File::create(&image).unwrap().set_len(bytes).unwrap();
+        fs::create_dir(&at).unwrap();
+        let run = |command: &mut Command| command.output().is_ok_and(|out| out.status.success());
+        if run(Command::new(mkfs).arg("-q").arg(&image))
+            && run(Command::new("mount").args(["-o", "loop"]).args([&image, &at]))
+        {
+            return Some(at);
+        }
+        eprintln!("left out: no filesystem by {mkfs} can be mounted here");
+        None
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

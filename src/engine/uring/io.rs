@@ -1,7 +1,14 @@
 //! One connection's system calls as operations on a ring.
 
-use std::{io, ops::Range, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    ops::Range,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use rustix::io::{Errno, ReadWriteFlags};
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
 
 use super::super::{
@@ -25,6 +32,37 @@ pub(super) struct Ring {
     pub(super) low_water: LowWater,
     /// How long a peer may take nothing.
     pub(super) stall: Duration,
+    pub(super) inline: Inline,
+}
+
+/// Whether the filesystem of a file takes a buffered write without blocking (XFS and Btrfs do):
+/// then the ring writes while the operation is submitted. Where it does not (ext4, tmpfs), a
+/// kernel worker would copy the bytes on another core, and pwrite(2) by the ring's own thread is
+/// cheaper.
+#[derive(Default)]
+pub(super) struct Inline {
+    of: Weak<File>,
+    good: bool,
+}
+
+impl Inline {
+    fn is_known(&self, file: &Arc<File>) -> bool {
+        std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(file))
+    }
+
+    fn is_good(&self) -> bool {
+        self.good
+    }
+
+    /// Finds it out with the first write to a file (RWF_NOWAIT, pwritev2(2)). Returns how many
+    /// bytes were taken.
+    fn try_out(&mut self, file: &Arc<File>, bytes: &[u8], offset: u64) -> usize {
+        let flags = ReadWriteFlags::NOWAIT;
+        let written = rustix::io::pwritev2(file, &[IoSlice::new(bytes)], offset, flags);
+        self.of = Arc::downgrade(file);
+        self.good = matches!(written, Ok(_) | Err(Errno::AGAIN));
+        written.unwrap_or(0)
+    }
 }
 
 impl Ring {
@@ -106,10 +144,33 @@ impl Io for Ring {
         }
     }
 
-    /// pwrite(2) by the ring's own thread: through the ring, ext4 and tmpfs take no buffered write
-    /// inline, and a kernel worker would copy it on another core.
     async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure> {
-        sink.write(&self.buffer[from], offset)
+        let Some(file) = sink.as_file() else { return sink.write(&self.buffer[from], offset) };
+        let mut from = from;
+        let mut offset = offset;
+        if !self.inline.is_known(file) {
+            let taken = self.inline.try_out(file, &self.buffer[from.clone()], offset);
+            from.start += taken;
+            offset += taken as u64;
+        }
+        if !self.inline.is_good() {
+            return sink.write(&self.buffer[from], offset);
+        }
+        while !from.is_empty() {
+            let buffer = std::mem::take(&mut self.buffer);
+            let (result, buffer) = raw::write(file, buffer, from.clone(), offset).await;
+            self.buffer = buffer;
+            match result {
+                Ok(0) => return Err(sink.failed(&io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    from.start += n;
+                    offset += n as u64;
+                }
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(sink.failed(&error)),
+            }
+        }
+        Ok(())
     }
 
     fn idle(&self) -> Idle {

@@ -36,7 +36,7 @@ pub(super) fn probe() -> std_io::Result<()> {
         // io_uring_register may be refused where the ring itself is not.
         return Ok(());
     }
-    let needed = [opcode::Send::CODE, opcode::Recv::CODE];
+    let needed = [opcode::Send::CODE, opcode::Write::CODE, opcode::Recv::CODE];
     if needed.iter().all(|code| probe.is_supported(*code)) {
         Ok(())
     } else {

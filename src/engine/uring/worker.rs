@@ -15,7 +15,7 @@ use super::{
         raw::{self, uninterrupted},
         socket::LowWater,
     },
-    io::Ring,
+    io::{Inline, Ring},
 };
 use crate::{link::Link, orders::Conn};
 
@@ -108,6 +108,7 @@ fn serve(connected: Connected) -> Task {
         buffer: vec![0; limits.buffer()],
         low_water: LowWater::new(),
         stall: limits.stall,
+        inline: Inline::default(),
     };
     let mut link = Link::new(io, Arc::clone(&stop.gate), limits, secure);
     Task { orders: Some(sender), link: tokio_uring::spawn(async move { link.serve().await }) }

@@ -8,72 +8,101 @@ use url::Url;
 ///
 /// Scheme, host, port, path and query count; userinfo and fragment do not. Of a presigned URL's
 /// query the parameters that sign it do not count either: the same object under a new signature is
-/// the case in which people resume. Parameters are only taken for a signature's when one that
-/// cannot be anything else is there.
+/// the case in which people resume. They are the parameters of one scheme, which is there as a
+/// whole; any other parameter counts, whatever it looks like.
 pub(super) fn identity(url: &Url) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(url.scheme());
-    hash.update([0]);
-    hash.update(url.host_str().unwrap_or_default());
-    hash.update(url.port_or_known_default().unwrap_or(0).to_be_bytes());
-    hash.update(url.path());
-    let signed = url.query_pairs().any(|(name, _)| is_signature(&name));
-    for (name, value) in url.query_pairs() {
-        if !(signed && belongs_to_signature(&name)) {
-            for text in [&name, &value] {
-                hash.update((text.len() as u64).to_be_bytes());
-                hash.update(text.as_bytes());
-            }
-        }
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    };
+    add(url.scheme());
+    add(url.host_str().unwrap_or_default());
+    add(&url.port_or_known_default().unwrap_or(0).to_string());
+    add(url.path());
+    if let Some(query) = url.query() {
+        // As it is written: to a server `?`, `?a` and `?a=` may be three things.
+        let members: Vec<&str> = query.split('&').collect();
+        let scheme = SCHEMES.iter().find(|scheme| scheme.signs(&members));
+        let signs = |member: &str| scheme.is_some_and(|scheme| scheme.has(name(member)));
+        members.into_iter().filter(|member| !signs(member)).for_each(add);
     }
     hash.finalize().into()
 }
 
-/// The parameter that is the signature: S3 (versions 4 and 2), Google Cloud Storage, CloudFront,
-/// Azure.
-fn is_signature(name: &str) -> bool {
-    ["x-amz-signature", "x-goog-signature", "signature", "sig"]
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known))
+/// A way to sign a URL.
+struct Scheme {
+    /// The parameters without which it is none, the signature among them.
+    needs: &'static [&'static str],
+    /// Those that may come with them.
+    may: &'static [&'static str],
 }
 
-/// A parameter that changes with the signature, or says how it was made.
-fn belongs_to_signature(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    is_signature(&lower)
-        || lower.starts_with("x-amz-")
-        || lower.starts_with("x-goog-")
-        || PARAMETERS.contains(&lower.as_str())
+impl Scheme {
+    fn signs(&self, members: &[&str]) -> bool {
+        let is_there = |wanted: &&str| members.iter().any(|member| name(member) == *wanted);
+        self.needs.iter().all(is_there)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.needs.contains(&name) || self.may.contains(&name)
+    }
 }
 
-const PARAMETERS: [&str; 22] = [
-    "awsaccesskeyid",
-    "googleaccessid",
-    "expires",
-    "key-pair-id",
-    "policy", // S3 v2, GCS v2, CloudFront
-    "sv",
-    "se",
-    "st",
-    "sp",
-    "sr",
-    "ss",
-    "srt",
-    "sip",
-    "spr",
-    "skoid",
-    "sktid",
-    "skt",
-    "ske",
-    "sks",
-    "skv",
-    "saoid",
-    "scid", // Azure shared access signatures
+fn name(member: &str) -> &str {
+    member.split('=').next().unwrap_or_default()
+}
+
+/// In this order, since one may have the parameters of another. None of those that say which bytes
+/// are meant (`versionId`, `response-content-encoding`, `snapshot`, `generation`) is among them.
+const SCHEMES: [Scheme; 7] = [
+    // S3, version 4.
+    Scheme {
+        needs: &[
+            "X-Amz-Algorithm",
+            "X-Amz-Credential",
+            "X-Amz-Date",
+            "X-Amz-Expires",
+            "X-Amz-SignedHeaders",
+            "X-Amz-Signature",
+        ],
+        may: &["X-Amz-Security-Token"],
+    },
+    // Google Cloud Storage, version 4.
+    Scheme {
+        needs: &[
+            "X-Goog-Algorithm",
+            "X-Goog-Credential",
+            "X-Goog-Date",
+            "X-Goog-Expires",
+            "X-Goog-SignedHeaders",
+            "X-Goog-Signature",
+        ],
+        may: &[],
+    },
+    // S3, version 2.
+    Scheme { needs: &["AWSAccessKeyId", "Expires", "Signature"], may: &["x-amz-security-token"] },
+    // Google Cloud Storage, version 2.
+    Scheme { needs: &["GoogleAccessId", "Expires", "Signature"], may: &[] },
+    // CloudFront: a policy of one's own, or a canned one.
+    Scheme { needs: &["Policy", "Signature", "Key-Pair-Id"], may: &["Hash-Algorithm"] },
+    Scheme { needs: &["Expires", "Signature", "Key-Pair-Id"], may: &["Hash-Algorithm"] },
+    // Azure: shared access signatures of a service, an account or a delegated user.
+    Scheme {
+        needs: &["sv", "sig", "se"],
+        may: &[
+            "ss", "srt", "sr", "sp", "st", "sip", "spr", "si", "skoid", "sktid", "skt", "ske",
+            "sks", "skv", "saoid", "suoid", "scid", "sdd",
+        ],
+    },
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const S3: &str = "X-Amz-Algorithm=A&X-Amz-Credential=B&X-Amz-Date=C&X-Amz-Expires=1\
+                      &X-Amz-SignedHeaders=host&X-Amz-Signature=";
 
     fn id(url: &str) -> [u8; 32] {
         identity(&Url::parse(url).unwrap())
@@ -91,18 +120,84 @@ mod tests {
             ("http://h/a", "http://h/A", false),
             ("http://h/a?id=1", "http://h/a?id=2", false),
             ("http://h/a?x=1&y=2", "http://h/a?x=1y=2", false),
+            ("http://h/a?x=1&y=2", "http://h/a?y=2&x=1", false),
             ("http://h/a?se=1", "http://h/a?se=2", false),
             ("http://h/a?expires=1", "http://h/a?expires=2", false),
-            (
-                "http://h/a?X-Amz-Date=1&X-Amz-Signature=aa",
-                "http://h/a?X-Amz-Date=2&X-Amz-Signature=bb",
-                true,
-            ),
-            ("http://h/a?id=1&X-Amz-Signature=aa", "http://h/a?id=2&X-Amz-Signature=bb", false),
-            ("http://h/a?se=1&sig=x", "http://h/a?se=2&sig=y", true),
-            ("http://h/a?versionId=1&Signature=x", "http://h/a?versionId=2&Signature=y", false),
         ] {
             assert_eq!(id(a) == id(b), same, "{a} {b}");
+        }
+        let empty =
+            ["http://h/f", "http://h/f?", "http://h/f?a", "http://h/f?a=", "http://h/f?a=&"];
+        for (at, a) in empty.iter().enumerate() {
+            assert!(empty[at + 1..].iter().all(|b| id(a) != id(b)), "{a}");
+        }
+    }
+
+    #[test]
+    fn a_new_signature_is_of_the_same_resource() {
+        for (a, b) in [
+            (format!("{S3}1"), format!("{S3}2").replace("Date=C", "Date=D")),
+            (format!("{S3}1"), format!("X-Amz-Security-Token=t&{S3}2")),
+            (S3.replace("Amz", "Goog") + "1", S3.replace("Amz", "Goog") + "2"),
+            (format!("versionId=1&{S3}1"), format!("versionId=1&{S3}2")),
+        ] {
+            assert_eq!(id(&format!("http://h/a?{a}")), id(&format!("http://h/a?{b}")), "{a} {b}");
+        }
+        for (a, b) in [
+            ("AWSAccessKeyId=A&Expires=1&Signature=x", "AWSAccessKeyId=A&Signature=y&Expires=2"),
+            ("GoogleAccessId=A&Expires=1&Signature=x", "GoogleAccessId=A&Expires=2&Signature=y"),
+            ("Expires=1&Signature=x&Key-Pair-Id=K", "Expires=2&Signature=y&Key-Pair-Id=L"),
+            ("Policy=1&Signature=x&Key-Pair-Id=K", "Policy=2&Signature=y&Key-Pair-Id=L"),
+            ("sv=1&sr=b&sp=r&se=1&sig=x", "sv=1&sr=b&sp=r&st=0&spr=https&se=2&sig=y"),
+        ] {
+            let of = |query| id(&format!("http://h/a?id=1&{query}"));
+            assert_eq!(of(a), of(b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn what_a_signature_does_not_cover_counts() {
+        let signed = [
+            format!("{S3}1"),
+            S3.replace("Amz", "Goog") + "1",
+            "AWSAccessKeyId=A&Expires=1&Signature=x".to_owned(),
+            "Policy=1&Signature=x&Key-Pair-Id=K".to_owned(),
+            "sv=1&sr=b&sp=r&se=1&sig=x".to_owned(),
+        ];
+        let others = [
+            "id",
+            "versionId",
+            "snapshot",
+            "generation",
+            "partNumber",
+            "response-content-encoding",
+            "X-Amz-Foo",
+            "x-amz-meta",
+            "X-Amz-Checksum-Mode",
+            "X-Goog-Foo",
+            "signature",
+            "expires",
+        ];
+        for (query, name) in signed.iter().flat_map(|of| others.iter().map(move |name| (of, name)))
+        {
+            let of = |value| id(&format!("http://h/a?{name}={value}&{query}"));
+            assert_ne!(of(1), of(2), "{name} {query}");
+        }
+        // Parts of a scheme are none, nor does one scheme take another's.
+        for query in [
+            "X-Amz-Signature=N",
+            "X-Amz-Date=N&X-Amz-Signature=x",
+            "Signature=N",
+            "Expires=N&Signature=x",
+            "sig=N",
+            "se=N&sig=x",
+            "sv=1&se=1&sig=1&Expires=N",
+            "sv=1&se=1&sig=1&Policy=N",
+            "Policy=1&Signature=x&Key-Pair-Id=K&Expires=N",
+            "AWSAccessKeyId=A&Expires=1&Signature=x&sp=N",
+        ] {
+            let of = |value| id(&format!("http://h/a?{}", query.replace('N', value)));
+            assert_ne!(of("1"), of("2"), "{query}");
         }
     }
 }

@@ -138,6 +138,11 @@ impl Paths {
         self.directory_path.join(self.part_name())
     }
 
+    /// The journal's path.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.directory_path.join(self.journal_name())
+    }
+
     /// The directory's path, never empty.
     pub(super) fn directory_path(&self) -> &Path {
         or_here(&self.directory_path)

@@ -113,6 +113,19 @@ pub(super) fn epoch(part: &File, stat: &Stat) -> String {
     format!("{} {:x} {mount:x}", boot.trim(), stat.device)
 }
 
+/// A directory in the journal's place cannot be replaced. Found out early, it costs nothing.
+///
+/// # Errors
+/// [`Failure::Store`] that names it.
+pub(super) fn check_journal(place: &Paths) -> Result<(), Failure> {
+    match place.stat(&place.journal_name()) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+            Err(store_failure(StoreOp::Create, &place.journal(), Errno::ISDIR))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The journal's bytes; `None` if there is none. In words, if it cannot be used.
 pub(super) fn read_journal(place: &Paths) -> Result<Option<Vec<u8>>, String> {
     let name = place.journal_name();

@@ -3,23 +3,23 @@
 
 use super::grammar::split_once;
 
-/// What a server says the bytes of the whole representation hash to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StatedDigest {
+/// What a server says the bytes of the whole representation hash to: at least one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatedDigest {
     /// SHA-256.
-    Sha256([u8; 32]),
+    pub sha256: Option<[u8; 32]>,
     /// SHA-512.
-    Sha512([u8; 64]),
+    pub sha512: Option<[u8; 64]>,
 }
 
 impl StatedDigest {
     /// Reads the values of all `Repr-Digest` lines: a dictionary of byte sequences (RFC 8941
     /// section 3.2). Other algorithms are passed over; a field that is not a dictionary says
-    /// nothing (RFC 8941 section 4.2). Of both known ones the shorter is taken.
+    /// nothing (RFC 8941 section 4.2).
     #[must_use]
     pub fn of_repr<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let joined = lines.collect::<Vec<_>>().join(&b", "[..]);
-        let mut found = Found::default();
+        let mut found = Self::default();
         let mut rest = joined.trim_ascii();
         while !rest.is_empty() {
             let (key, after) = key(rest)?;
@@ -36,29 +36,21 @@ impl StatedDigest {
                 Some(_) => return None,
             };
         }
-        found.best()
+        found.some()
     }
 
     /// Reads the values of all `Digest` lines: a list of `algorithm=base64`, whose algorithms are
     /// case-insensitive (RFC 3230 section 4.3.2).
     #[must_use]
     pub fn of_instance<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let mut found = Found::default();
+        let mut found = Self::default();
         for member in lines.flat_map(|line| line.split(|octet| *octet == b',')) {
             let Some((algorithm, value)) = split_once(member, b'=') else { continue };
             found.note(&algorithm.trim_ascii().to_ascii_lowercase(), base64(value.trim_ascii()));
         }
-        found.best()
+        found.some()
     }
-}
 
-#[derive(Default)]
-struct Found {
-    sha256: Option<[u8; 32]>,
-    sha512: Option<[u8; 64]>,
-}
-
-impl Found {
     /// The last of several members with one key counts (RFC 8941 section 4.2.2).
     fn note(&mut self, key: &[u8], value: Option<Vec<u8>>) {
         match key {
@@ -68,9 +60,8 @@ impl Found {
         }
     }
 
-    fn best(self) -> Option<StatedDigest> {
-        let longer = self.sha512.map(StatedDigest::Sha512);
-        self.sha256.map(StatedDigest::Sha256).or(longer)
+    fn some(self) -> Option<Self> {
+        (self.sha256.is_some() || self.sha512.is_some()).then_some(self)
     }
 }
 
@@ -181,14 +172,19 @@ mod tests {
     /// Of 32 zero bytes.
     const ZEROS: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
+    fn short(sha256: [u8; 32]) -> StatedDigest {
+        StatedDigest { sha256: Some(sha256), sha512: None }
+    }
+
     fn repr(text: &str) -> Option<StatedDigest> {
         StatedDigest::of_repr(text.lines().map(str::as_bytes))
     }
 
     #[test]
     fn dictionaries_of_digests() {
-        let zeros = Some(StatedDigest::Sha256([0; 32]));
-        let long = Some(StatedDigest::Sha512([0; 64]));
+        let zeros = Some(short([0; 32]));
+        let long = Some(StatedDigest { sha256: None, sha512: Some([0; 64]) });
+        let both = Some(StatedDigest { sha256: Some([0; 32]), sha512: Some([0; 64]) });
         let sixty_four = format!("{}==", "A".repeat(86));
         for (text, want) in [
             (format!("sha-256=:{ZEROS}:"), zeros.clone()),
@@ -201,7 +197,7 @@ mod tests {
                 format!("a=(1 \"b)\" :AA==:;q=1), b, c=?1, d=tok/en, sha-256=:{ZEROS}:"),
                 zeros.clone(),
             ),
-            (format!("sha-512=:{sixty_four}:, sha-256=:{ZEROS}:"), zeros.clone()),
+            (format!("sha-512=:{sixty_four}:, sha-256=:{ZEROS}:"), both),
             (format!("sha-512=:{sixty_four}:\nunixsum=:AAAA:"), long.clone()),
             (format!("sha-256=:AAAA:, sha-256=:{ZEROS}:"), zeros),
             (format!("sha-256=:{ZEROS}:, sha-256=:AAAA:"), None),
@@ -225,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_elder_form() {
-        let zeros = Some(StatedDigest::Sha256([0; 32]));
+        let zeros = Some(short([0; 32]));
         for (text, want) in [
             (format!("SHA-256={ZEROS}"), zeros.clone()),
             (format!("md5=AAAA, sha-256={ZEROS} "), zeros),
@@ -273,7 +269,7 @@ mod tests {
         fn what_is_written_is_read_back(bytes: [u8; 32]) {
             use ::base64::Engine as _;
             let text = ::base64::engine::general_purpose::STANDARD.encode(bytes);
-            let want = Some(StatedDigest::Sha256(bytes));
+            let want = Some(short(bytes));
             prop_assert_eq!(repr(&format!("sha-256=:{text}:")), want);
         }
     }

@@ -53,6 +53,43 @@ fn a_directory_in_the_way_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_directory_in_the_journals_place_costs_no_part_file() {
+    let world = World::new();
+    world.killed_after(&[0..1000]);
+    fs::rename(world.path(".file.uget-journal"), world.path("aside")).unwrap();
+    fs::create_dir(world.path(".file.uget-journal")).unwrap();
+    let failure = open(world.wanted()).unwrap_err();
+    let Failure::Store { op: StoreOp::Create, path, reason, .. } = failure else { panic!() };
+    assert!(path.ends_with(".file.uget-journal"), "{path}");
+    assert_eq!(reason, "is a directory");
+    fs::remove_dir(world.path(".file.uget-journal")).unwrap();
+    fs::rename(world.path("aside"), world.path(".file.uget-journal")).unwrap();
+    assert_eq!(world.open().held.unwrap().done, set(&[0..1000]));
+}
+
+#[test]
+fn whatever_was_left_beside_a_finished_file_is_taken_away() {
+    for names in [
+        &[".file.uget-part", ".file.uget-journal"] as &[&str],
+        &[".file.uget-part"],
+        &[".file.uget-journal"],
+        &[".file.uget-journal~"],
+    ] {
+        for keep in [true, false] {
+            let world = World::new();
+            names.iter().for_each(|name| fs::write(world.path(name), "").unwrap());
+            fs::write(world.path("file"), "finished").unwrap();
+            if keep {
+                world.open().store.keep(true).unwrap();
+            } else {
+                clear(&world.path("file"));
+            }
+            assert_eq!(world.names(), ["file"], "{names:?}");
+        }
+    }
+}
+
+#[test]
 fn a_name_that_nobody_chose_is_not_overwritten() {
     let world = World::new();
     fs::write(world.path("file"), "old").unwrap();
