@@ -34,7 +34,7 @@ use crate::{
     link::Limits,
     net::{Connector, resolve::split_zone},
     options::{Connections, EngineChoice, Fsync, Options},
-    orders::{Account, Failure, Finished, Policy, Route, StoreOp, View},
+    orders::{Account, Failure, Policy, Route, StoreOp, View},
     report::{Report, ReportedDigest, Strategy},
     transfer::Transfer,
 };
@@ -139,20 +139,19 @@ impl Download {
         for note in &ready.notes {
             observer.on(&Event::Note(note.clone()));
         }
-        let streamed = matches!(ready.output, output::Output::Stream(_));
-        let means =
-            match Means::of(&url, &options, streamed, ready.finished.clone(), &inbox, observer) {
-                Ok(means) => means,
-                Err(error) => {
-                    ready.abandon();
-                    return Err(error);
-                }
-            };
+        let stream = ready.output.stream();
+        let means = match Means::of(&url, &options, &ready, &inbox, observer) {
+            Ok(means) => means,
+            Err(error) => {
+                ready.abandon();
+                return Err(error);
+            }
+        };
         let Means { policy, wanted, limits, engine } = means;
         if let Some(trust) = connector.trust_note(&url) {
             observer.on(&Event::Note(trust));
         }
-        let delivery = Delivery::new(&url, !checks.algorithms().is_empty(), counter);
+        let delivery = Delivery::new(&url, stream, !checks.algorithms().is_empty(), counter);
         let held = ready.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
         let shelf = Shelf::new(ready.output, held, ready.computed, checks);
         let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
@@ -192,13 +191,16 @@ impl Means {
     fn of(
         url: &Url,
         options: &Options,
-        streamed: bool,
-        finished: Option<Finished>,
+        ready: &output::Ready,
         inbox: &Inbox<Message>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
         // A stream takes bytes in order, so one connection is all that can write to it.
-        let asked = if streamed { Connections::Exactly(1) } else { options.connections };
+        let asked = if ready.output.stream().is_some() {
+            Connections::Exactly(1)
+        } else {
+            options.connections
+        };
         let granted = within_descriptors(asked);
         if let (Connections::Exactly(_), Connections::Exactly(count)) = (asked, granted)
             && asked != granted
@@ -206,7 +208,7 @@ impl Means {
             let why = "too many connections asked for: the limit on open files allows";
             observer.on(&Event::Warning(format!("{why} {count}")));
         }
-        let policy = Policy { finished, ..policy(url, options, granted)? };
+        let policy = Policy { finished: ready.finished.clone(), ..policy(url, options, granted)? };
         let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
         let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
         let engine = engine(options.engine, wanted, inbox, observer)?;

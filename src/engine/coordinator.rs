@@ -15,6 +15,7 @@ use super::{
     message::{Message, Order, Reporter, Stored},
     no_thread,
     opening::{Open, Opening},
+    outlet::Outlet,
     post::{Mail, Post},
     stop::Stop,
 };
@@ -116,7 +117,8 @@ impl Coordinator<'_> {
     fn next_timeout(&self) -> Instant {
         let due = self.fleet.next_timeout().map(|due| self.started + due);
         let given_up = self.ending.map(|since| since + TEARDOWN);
-        let tick = Instant::now() + TICK;
+        let watched = self.deliveries.values().any(Delivery::is_watched);
+        let tick = Instant::now() + if watched { Outlet::PERIOD } else { TICK };
         [due, given_up].into_iter().flatten().fold(tick, Instant::min)
     }
 
@@ -125,6 +127,12 @@ impl Coordinator<'_> {
         if self.fleet.next_timeout().is_some_and(|timeout| timeout <= now) {
             self.fleet.handle_timeout(now);
             self.changed.extend(self.deliveries.keys());
+        }
+        let gone = |(id, of): (&TransferId, &mut Delivery)| Some((*id, of.deserted(now)?));
+        let gone: Vec<_> = self.deliveries.iter_mut().filter_map(gone).collect();
+        for (id, failure) in gone {
+            self.changed.insert(id);
+            self.fleet.stop_one(now, id, failure);
         }
     }
 

@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     clerk::Job,
     message::Stored,
+    outlet::Outlet,
     shelf::{Plan, Published, Start},
     told::{Besides, Told},
 };
@@ -27,6 +28,8 @@ use crate::{
 pub(crate) struct Delivery {
     url: String,
     sink: Option<Sink>,
+    /// The stream that it goes to, until all of it is there.
+    outlet: Option<Outlet>,
     /// Bytes that are in place.
     done: RangeSet,
     follower: Option<Follower>,
@@ -53,11 +56,12 @@ pub(super) enum Follows {
 }
 
 impl Delivery {
-    /// `hashed`: it is known already that it will be.
-    pub(crate) fn new(url: &Url, hashed: bool, counter: Counter) -> Self {
+    /// `stream`: where it goes, if that is no file. `hashed`: it is known already that it will be.
+    pub(crate) fn new(url: &Url, stream: Option<Sink>, hashed: bool, counter: Counter) -> Self {
         Self {
             url: http::redact(url),
             sink: None,
+            outlet: stream.map(Outlet::new),
             done: RangeSet::new(),
             follower: None,
             stopper: None,
@@ -72,6 +76,18 @@ impl Delivery {
     /// Where bodies go, once that is ready.
     pub(super) fn sink(&self) -> Option<Sink> {
         self.sink.clone()
+    }
+
+    /// Whether it goes to a stream that is worth a look now and then.
+    pub(super) fn is_watched(&self) -> bool {
+        self.outlet.is_some()
+    }
+
+    /// Why there is no point in going on, if that has come to light.
+    pub(super) fn deserted(&mut self, now: Duration) -> Option<Failure> {
+        let failure = self.outlet.as_mut()?.trouble(now)?;
+        self.outlet = None;
+        Some(failure)
     }
 
     /// The job that makes the output ready.
@@ -99,6 +115,7 @@ impl Delivery {
     /// The job that publishes what is complete.
     pub(super) fn publish(&mut self, total: u64) -> Job {
         self.sink = None;
+        self.outlet = None;
         self.stopper = self.follower.as_ref().map(Follower::stopper);
         Job::Publish(total, self.follower.take())
     }
@@ -106,6 +123,7 @@ impl Delivery {
     /// The job that closes what has failed.
     pub(super) fn abandon(&mut self, keep: bool) -> Job {
         self.sink = None;
+        self.outlet = None;
         self.follower = None;
         self.stopper.iter().for_each(Stopper::stop);
         Job::Abandon { keep }

@@ -12,6 +12,7 @@ mod epoll;
 mod inbox;
 mod message;
 mod opening;
+mod outlet;
 mod post;
 mod raw;
 pub(crate) mod shelf;

@@ -109,6 +109,16 @@ pub(crate) fn ready(
     }
 }
 
+impl Output {
+    /// The stream, if it is one.
+    pub(crate) fn stream(&self) -> Option<Sink> {
+        match self {
+            Self::Stream(sink) => Some(sink.clone()),
+            Self::File(_) | Self::Named { .. } => None,
+        }
+    }
+}
+
 impl Ready {
     /// The download does not start: leaves things as they were found.
     pub(crate) fn abandon(self) {

@@ -8,6 +8,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use rustix::{fs::FileType, io::Errno};
+
 use super::{
     hasher::{Computed, Hasher},
     store::{store_failure, store_failure_words},
@@ -92,6 +94,27 @@ impl Sink {
             }
         };
         written.map_err(|error| self.failed(&error))
+    }
+
+    /// Whether nobody is left to read what is written: a write would fail. `None` where that cannot
+    /// be said, or a write that is under way will say it.
+    pub(crate) fn is_deserted(&self) -> Option<bool> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Kind::Stream(stream) = &self.kind else { return None };
+        let stream = stream.try_lock().ok()?;
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&stream.fd).ok()?.st_mode);
+        if !matches!(kind, FileType::Fifo | FileType::Socket) {
+            return None;
+        }
+        let mut fds = [PollFd::new(&stream.fd, PollFlags::empty())];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).ok()?;
+        let [fd] = fds;
+        Some(fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+    }
+
+    /// The failure of a stream that nobody reads.
+    pub(crate) fn deserted(&self) -> Failure {
+        store_failure(StoreOp::Write, &self.path, Errno::PIPE)
     }
 
     /// A write failure of this sink.

@@ -109,6 +109,7 @@ impl Transfer {
             place,
             blame: Blame::default(),
             sent: self.now,
+            beside: self.links.proven(place),
             moved: self.now,
             strode: self.now,
             shrink: Shrink::No,

@@ -77,6 +77,8 @@ pub(super) struct Job {
     pub(super) blame: Blame,
     /// When it was sent.
     pub(super) sent: Duration,
+    /// How many others were served there then.
+    pub(super) beside: usize,
     /// When bytes were written last, or it was sent.
     pub(super) moved: Duration,
     /// When it had last gone another stride ([`super::tail`]), or began.

@@ -8,6 +8,7 @@ use super::{
     Stage, Store, Transfer,
     conn::{Job, State},
     edition::Edition,
+    place::Turn,
     plan,
 };
 use crate::orders::{Command, Failure, Note, StoreOp, Trouble};
@@ -57,8 +58,39 @@ impl Transfer {
         let lost = self.edition.suspects().filter(|_| digest);
         match trusted.filter(there).zip(lost) {
             Some((trusted, lost)) => self.fetch_again(trusted, lost, failure),
+            None if digest && self.policy.digest => self.begin_elsewhere(failure),
             None => self.fail(failure, None, 0),
         }
+    }
+
+    /// What there is is not what the digest names, and no other place can be blamed: an earlier run
+    /// left it, or the place that was believed first has something else. Each place is believed
+    /// once at most.
+    fn begin_elsewhere(&mut self, failure: Failure) {
+        if self.edition.held.is_some() {
+            return self.begin_again("what an earlier run left is not what the digest names");
+        }
+        let believed = self.edition.object.as_ref().map_or(self.places.lead, |object| object.place);
+        let next = self.places.live().map(|(place, _)| place).find(|place| *place != believed);
+        let asked = self.places.at(believed).map(|place| place.asked.clone());
+        let (Some(next), Some(url)) = (next, asked) else { return self.fail(failure, None, 0) };
+        let trouble = self.trouble_at(url.clone(), Some(failure.clone()));
+        if let Some(place) = self.places.at_mut(believed) {
+            place.turn = Turn::Gone(Box::new(trouble));
+        }
+        self.note(Note::MirrorDropped { url, failure: Some(failure) });
+        self.lead_on(next);
+        self.begin_again("another place is believed");
+    }
+
+    /// The digest was wrong of what a place had, and this is not the end of it.
+    pub(super) fn disproved(&self) -> Option<Failure> {
+        let digest = |place: &super::place::Place| match &place.turn {
+            Turn::Gone(trouble) => Some(trouble.failure.clone()),
+            Turn::Fresh | Turn::Tired => None,
+        };
+        let mut failures = self.places.live_or_gone().filter_map(digest);
+        failures.find(|failure| matches!(failure, Failure::Digest { .. }))
     }
 
     fn fetch_again(&mut self, trusted: usize, lost: RangeSet, why: Failure) {

@@ -15,15 +15,10 @@ impl Transfer {
     /// Returns whether there is.
     pub(super) fn stand_in(&mut self, failure: &Failure) -> bool {
         let stage = matches!(self.stage, Stage::Asking | Stage::Preparing | Stage::Moving);
-        let changed = matches!(failure, Failure::Changed(_));
-        if !stage || !(changed || is_of_the_place(failure)) {
+        if !stage || !is_of_the_place(failure) {
             return false;
         }
         let Some(next) = self.candidate(self.policy.retries > 0) else { return false };
-        // What is there is finished where the same version is left, or may be.
-        if changed && self.edition.spot(next).is_none() && !self.is_provable() {
-            return false;
-        }
         let old = self.places.lead;
         let url = self.places.first().asked.clone();
         let passes = !matches!(self.verdict(failure), Verdict::Fatal | Verdict::Restart);
@@ -47,14 +42,8 @@ impl Transfer {
         true
     }
 
-    /// Whether another place can prove that it has the version of which some is there.
-    fn is_provable(&self) -> bool {
-        let Some(object) = &self.edition.object else { return false };
-        !object.coded && object.validators.is_strong()
-    }
-
     /// From now on this place leads.
-    fn lead_on(&mut self, next: usize) {
+    pub(super) fn lead_on(&mut self, next: usize) {
         self.places.lead = next;
         for place in self.places.all_mut() {
             place.most = usize::MAX;

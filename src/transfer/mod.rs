@@ -273,7 +273,7 @@ impl Transfer {
         match (event, self.store) {
             (StoreEvent::Prepared(result), Store::Preparing) => {
                 self.store = if result.is_ok() { Store::Ready } else { Store::Unready };
-                match (result, self.edition.mismatch.clone()) {
+                match (result, self.edition.mismatch.clone().or_else(|| self.disproved())) {
                     (Ok(()), _) if self.stage == Stage::Preparing => self.on_prepared(),
                     (Ok(()), _) => {}
                     // What was written already cannot be taken back.

@@ -28,6 +28,8 @@ pub(super) struct Lost {
     pub(super) brought: u64,
     pub(super) blame: Blame,
     pub(super) sent: Duration,
+    /// How many others were served there when it was sent.
+    pub(super) beside: usize,
     /// The request, if one was sent.
     pub(super) attempt: Option<Attempt>,
     pub(super) part: bool,
@@ -47,6 +49,7 @@ impl Lost {
             brought: job.brought(),
             blame: job.blame,
             sent: job.sent,
+            beside: job.beside,
             attempt: Some(job.attempt),
             part: job.is_part() || job.role == Role::Check,
             unproven,
@@ -64,6 +67,7 @@ impl Lost {
             brought: 0,
             blame: Blame::default(),
             sent: link.since,
+            beside: 0,
             attempt: None,
             part: false,
             unproven: true,
@@ -211,7 +215,10 @@ impl Transfer {
             Failure::ShortBody { .. } => lost.brought == 0,
             _ => false,
         };
-        let others = self.links.proven(lost.place);
+        // One that is not answered was too many when it was sent; the others may be done by now.
+        let silent = matches!(lost.failure, Failure::Timeout { phase: Phase::Head, .. });
+        let then = if silent { lost.beside } else { 0 };
+        let others = self.links.proven(lost.place).max(then);
         let (now, again) = (self.now, lost.blame.excused);
         let beyond = self
             .places

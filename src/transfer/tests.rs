@@ -11,6 +11,7 @@ use crate::{
     range::RangeSet,
 };
 
+mod guards;
 mod places;
 mod resume;
 mod tags;

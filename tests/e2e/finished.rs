@@ -307,6 +307,50 @@ e2e_test!(a_time_limit_while_the_reader_of_the_stream_is_away, |t| {
     }
 });
 
+e2e_test!(the_reader_of_a_stream_leaves_while_nothing_arrives, |t| {
+    // Nothing at all, or some bytes and then nothing.
+    for silent in [false, true] {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let origin = Origin::of(&Object::random(718, MIB))
+            .bend(move |_, reply| {
+                if silent {
+                    held.pass();
+                }
+                reply.cut = Some((1000, End::Stall));
+            })
+            .start();
+        for target in ["-", "fifo"] {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let run = t.uget(["-o", target, &origin.url()]);
+            let mut running = if target == "fifo" {
+                drop(fs::remove_file(t.path("fifo")));
+                fifo(t, "fifo");
+                let running = run.start();
+                reader =
+                    fs::File::open(t.path("fifo")).map(std::os::fd::OwnedFd::from).unwrap().into();
+                drop(writer);
+                running
+            } else {
+                run.stdout(writer).start()
+            };
+            if silent {
+                assert!(origin.log().wait(|all| !all.is_empty()));
+            } else {
+                reader.read_exact(&mut [0; 1000]).unwrap();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            assert!(running.is_running(), "it should wait as long as there is a reader");
+            drop(reader);
+            let output = running.wait();
+            output.fails(23).says("broken pipe");
+            // The stall timeout is 30 seconds.
+            output.check(output.took.as_secs() < 10, "it should end at once");
+        }
+        gate.open();
+    }
+});
+
 e2e_test!(a_time_limit_while_a_fifo_has_no_reader, |t| {
     let origin = Origin::of(&Object::random(713, KIB)).start();
     fifo(t, "fifo");

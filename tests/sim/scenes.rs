@@ -8,7 +8,7 @@ use uget::{
 };
 
 use crate::{
-    lottery, places_lie,
+    lottery,
     site::{Edition, End, Host, IfRange, Later, Place, Ranges, Refusal, Road, Site, Wrong},
     world::World,
 };
@@ -222,9 +222,6 @@ fn cursed(wrong: Wrong, retries: u32) -> (Vec<Duration>, Duration) {
 
 #[test]
 fn a_refused_part_waits_for_its_time_alone_and_ends_the_run_within_its_retries() {
-    if !places_lie() {
-        return;
-    }
     let named = Later::Seconds(1);
     for wrong in [
         Wrong::Status(500, Later::Unsaid),
@@ -235,6 +232,10 @@ fn a_refused_part_waits_for_its_time_alone_and_ends_the_run_within_its_retries()
         Wrong::Reset,
     ] {
         let (asked, end) = cursed(wrong, 5);
+        // What may as well mean a connection too many is taken for that at first, and is no
+        // failure.
+        let excused = if matches!(wrong, Wrong::Status(500, _)) { 0 } else { 2 };
+        let asked = &asked[excused.min(asked.len())..];
         assert_eq!(asked.len(), 6, "{wrong:?}: {asked:?}");
         // Half a second at first, twice as long each time, a quarter more at most; and the way.
         let mut wait = Duration::from_millis(500);

@@ -299,8 +299,38 @@ fn what_came_from_a_mirror_that_lied_is_fetched_again_once() {
     script.wrote(2, attempt, MIB..2 * MIB);
     let publish = script.ended(2, attempt, Ok(()), true);
     assert!(publish.iter().any(|c| matches!(c, Command::Publish { .. })), "{publish:?}");
+    // Then it is the first place that has something else: all of it is asked of the mirror.
+    let open = script.tell(wrong());
+    assert_eq!(opened_to(&open), Some((3, "b.test".to_owned())), "{open:?}");
+    let (_, attempt, ..) = request(&script.opened(3));
+    let prepare = script.answer(3, attempt, part(0..MIB, MIB));
+    assert!(matches!(prepare[..], [Command::Prepare { resume: false, .. }]), "{prepare:?}");
+    script.prepared();
+    script.wrote(3, attempt, 0..MIB);
+    let publish = script.ended(3, attempt, Ok(()), true);
+    assert!(publish.iter().any(|c| matches!(c, Command::Publish { .. })), "{publish:?}");
     let end = script.tell(wrong());
     assert!(matches!(end[..], [Command::Abandon { keep: false }]), "{end:?}");
+    assert_eq!(script.trouble(), mismatch());
+}
+
+#[test]
+fn a_first_place_that_has_something_else_gives_way_to_what_the_digest_names() {
+    let mut script = Script::new(Policy { digest: true, ..mirrored(1) });
+    script.commands();
+    script.opened(0);
+    script.answer(0, 0, head("200 OK", "Content-Length: 4\r\n"));
+    script.prepared();
+    script.wrote(0, 0, 0..4);
+    script.ended(0, 0, Ok(()), true);
+    let open = script.tell(Event::Store(StoreEvent::Published(Err(mismatch()))));
+    assert_eq!(opened_to(&open), Some((1, "b.test".to_owned())), "{open:?}");
+    let (_, attempt, ..) = request(&script.opened(1));
+    script.answer(1, attempt, head("200 OK", "Content-Length: 9\r\n"));
+    // What was handed on already cannot be taken back.
+    let failed = Failure::CannotResume { reason: "it is gone".to_owned() };
+    script.tell(Event::Store(StoreEvent::Prepared(Err(failed))));
+    script.ended(1, attempt, reset(), false);
     assert_eq!(script.trouble(), mismatch());
 }
 
@@ -415,6 +445,7 @@ fn a_place_that_was_good_for_a_stream_alone_serves_no_ranges_later() {
         let (c, a, ..) = request(&asks);
         (conn, attempt) = (c, a);
     };
+    assert!(script.transfer.edition.is_new(0), "it has to prove itself");
     let (conn, attempt, ask, _) = request(&open);
     let from = span(&ask).start;
     let fields = format!("ETag: \"m\"\r\n{young}");
