@@ -7,7 +7,7 @@
 use std::{
     ops::Range,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -52,34 +52,56 @@ fn all_wait(output: &Output, origin: &Origin, refused: usize, wait: Duration) {
     output.check(came, "nothing was asked for afterwards: this shows nothing");
 }
 
+/// Which of four connections are at work.
+struct Four {
+    refusal: Option<Reply>,
+    held: usize,
+    /// First requests on a connection among them.
+    first: usize,
+    /// The number of the last request that has come.
+    last: usize,
+}
+
 /// An origin that holds three requests, refuses the fourth with this answer, and lets the others go
-/// while the wait is on. The fourth is the first one on its connection, or a later one (`proven`).
-/// The number of the refused request is stored.
+/// while the wait is on. The fourth is the first one on its connection, or a later one (`proven`);
+/// it is refused once the three others are held. The number of the last one by then is stored.
 fn one_of_four(refusal: Reply, proven: bool) -> (Origin, Arc<AtomicUsize>) {
     let (gate, refused) = (Gate::new(), Arc::new(AtomicUsize::new(usize::MAX)));
-    let (once, stored) = (Mutex::new((Some(refusal), 0)), Arc::clone(&refused));
+    let four = Mutex::new(Four { refusal: Some(refusal), held: 0, first: 0, last: 0 });
+    let (more, stored) = (Condvar::new(), Arc::clone(&refused));
     let origin = Origin::of(&object()).bend(move |request, reply| {
         if request.number == 0 {
             return;
         }
-        let mut state = once.lock().unwrap();
-        let (refusal, held) = &mut *state;
-        if refusal.is_none() || *held < 3 {
-            *held += 1;
-            drop(state);
-            gate.pass();
-        } else if (request.on_connection > 0) == proven {
-            *reply = refusal.take().unwrap();
-            stored.store(request.number, Ordering::SeqCst);
+        let mut state = four.lock().unwrap();
+        state.last = state.last.max(request.number);
+        let later = request.on_connection > 0;
+        // Of four connections three are new.
+        let fourth = later == proven && (proven || state.first == 2);
+        if fourth && state.refusal.is_some() {
+            let all = |state: &mut Four| state.held < 3 && state.refusal.is_some();
+            state = more.wait_timeout_while(state, HELD_MAX, all).unwrap().0;
+            let Some(refusal) = state.refusal.take().filter(|_| state.held >= 3) else { return };
+            *reply = refusal;
+            stored.store(state.last, Ordering::SeqCst);
             let gate = gate.clone();
             thread::spawn(move || {
                 thread::sleep(Duration::from_millis(600));
                 gate.open();
             });
+            return;
         }
+        state.held += 1;
+        state.first += usize::from(!later);
+        more.notify_all();
+        drop(state);
+        gate.pass();
     });
     (origin.start(), refused)
 }
+
+/// How long the fourth waits for the three others.
+const HELD_MAX: Duration = Duration::from_secs(10);
 
 e2e_test!(a_wait_on_one_part_holds_back_every_connection, |t| {
     for (status, proven) in [(503, true), (503, false), (429, true), (429, false)] {
