@@ -31,7 +31,7 @@ pub fn head(data: &[u8]) {
             assert!(bodiless || framing == length.unwrap_or(framing));
         }
         let _ = (head.keep_alive(), head.content_range(), head.validators());
-        let _ = (head.retry_after_seconds(), head.content_coded(), head.multipart());
+        let _ = (head.retry_after(), head.content_coded(), head.multipart());
         assert!(head.validators().same_version(&head.validators()));
     }
     let _ = Exchange::default().head(data);
