@@ -29,7 +29,9 @@ pub(crate) struct Sink {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    File(Arc<File>),
+    /// With the turn to write: the kernel lets one thread at a time write to an inode through the
+    /// page cache, and has the others spin on its lock.
+    File(Arc<File>, Arc<Mutex<()>>),
     Stream(Arc<Mutex<Stream>>),
 }
 
@@ -45,7 +47,7 @@ struct Stream {
 impl Sink {
     /// A file that is written at offsets.
     pub(crate) fn file(path: PathBuf, file: Arc<File>) -> Self {
-        Self { path: Arc::new(path), kind: Kind::File(file) }
+        Self { path: Arc::new(path), kind: Kind::File(file, Arc::default()) }
     }
 
     /// A descriptor that is written in order.
@@ -57,7 +59,7 @@ impl Sink {
     /// The file, if it is one: an engine may write to it by other means.
     pub(crate) fn as_file(&self) -> Option<&Arc<File>> {
         match &self.kind {
-            Kind::File(file) => Some(file),
+            Kind::File(file, _) => Some(file),
             Kind::Stream(_) => None,
         }
     }
@@ -74,7 +76,7 @@ impl Sink {
     /// The digests of what a stream took; nothing for a file.
     pub(crate) fn computed(&self) -> Vec<Computed> {
         match &self.kind {
-            Kind::File(_) => Vec::new(),
+            Kind::File(..) => Vec::new(),
             Kind::Stream(stream) => {
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
                 stream.hashers.drain(..).map(|(of, hasher)| (of, hasher.finish())).collect()
@@ -88,7 +90,10 @@ impl Sink {
     /// What the system says, as a write failure of this sink's path.
     pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), Failure> {
         let written = match &self.kind {
-            Kind::File(file) => file.write_all_at(bytes, offset),
+            Kind::File(file, turn) => {
+                let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                file.write_all_at(bytes, offset)
+            }
             Kind::Stream(stream) => {
                 stream.lock().unwrap_or_else(PoisonError::into_inner).write(bytes, offset)
             }
