@@ -14,28 +14,32 @@ use crate::{
     credentials::{private_fields, url_fields},
     engine::{
         Engine, Inbox, Message,
+        budget::{self, Budget},
         clerk::Clerk,
+        consumer::Running,
         coordinator::Coordinator,
         delivery::Delivery,
         descriptors_left,
         shelf::{Published, Shelf, no_thread},
+        tap::tap,
     },
     error::{Error, ErrorKind, outcome},
     event::{Counter, Event, Observer},
     files::{
         checks::{Checked, Checks},
         existing::Existing,
-        output::{self, Start},
+        output::{self, Ready, Start},
         patience::Patience,
         reread::{self, ReadBack},
     },
     fleet::{self, Fleet, TransferId},
     http::{self, request::Field},
-    link::Limits,
+    link::{Limits, SLACK},
     net::{Connector, resolve::split_zone},
     options::{Connections, EngineChoice, Fsync, Options},
     orders::{Account, Failure, Policy, Route, StoreOp, View},
     report::{Report, ReportedDigest, Strategy},
+    stream::Shape,
     transfer::Transfer,
 };
 
@@ -112,12 +116,42 @@ impl Download {
     /// Whatever went wrong first.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Report, Error> {
         let started = Instant::now();
-        let Self { url, options, counter, inbox, signal, read_back } = self;
-        observer.on(&Event::Started { url: http::redact(&url) });
-        let network = &options.network;
-        let connector = Connector::new(network, &options.tls, options.connect_timeout)
-            .map_err(|failure| outcome::early(&failure))?;
-        let checks = Checks {
+        observer.on(&Event::Started { url: http::redact(&self.url) });
+        let connector = self.connector()?;
+        let checks = self.checks();
+        let patience = Patience::new(Arc::clone(&self.signal), self.options.max_time);
+        let start = output::ready(&self.url, &self.options, &checks, &patience, observer);
+        let ready = match start.map_err(|failure| outcome::early(&failure))? {
+            Start::Download(ready) => ready,
+            Start::UpToDate { path, existing } => {
+                return Ok(up_to_date(&self.url, &self.options, &checks, path, existing, started));
+            }
+        };
+        for note in &ready.notes {
+            observer.on(&Event::Note(note.clone()));
+        }
+        let means = match Means::of(&self.url, &self.options, &ready, &self.inbox, observer) {
+            Ok(means) => means,
+            Err(error) => {
+                ready.abandon();
+                return Err(error);
+            }
+        };
+        if let Some(trust) = connector.trust_note(&self.url) {
+            observer.on(&Event::Note(trust));
+        }
+        self.go(ready, checks, means, connector, started, observer)
+    }
+
+    fn connector(&self) -> Result<Connector, Error> {
+        let Options { network, tls, connect_timeout, .. } = &self.options;
+        let connector = Connector::new(network, tls, *connect_timeout);
+        connector.map_err(|failure| outcome::early(&failure))
+    }
+
+    fn checks(&self) -> Checks {
+        let options = &self.options;
+        Checks {
             demanded: options.digests.clone(),
             stated: Vec::new(),
             printed: options.print_digests.clone(),
@@ -126,38 +160,39 @@ impl Download {
                 Fsync::Always => true,
                 Fsync::Never => false,
             },
-            read_back,
-        };
-        let patience = Patience::new(signal, options.max_time);
-        let start = output::ready(&url, &options, &checks, &patience, observer);
-        let ready = match start.map_err(|failure| outcome::early(&failure))? {
-            Start::Download(ready) => ready,
-            Start::UpToDate { path, existing } => {
-                return Ok(up_to_date(&url, &options, &checks, path, existing, started));
-            }
-        };
-        for note in &ready.notes {
-            observer.on(&Event::Note(note.clone()));
+            read_back: self.read_back,
         }
-        let stream = ready.output.stream();
-        let means = match Means::of(&url, &options, &ready, &inbox, observer) {
-            Ok(means) => means,
-            Err(error) => {
-                ready.abandon();
-                return Err(error);
-            }
-        };
-        let Means { policy, wanted, limits, engine } = means;
-        if let Some(trust) = connector.trust_note(&url) {
-            observer.on(&Event::Note(trust));
-        }
-        let delivery = Delivery::new(&url, stream, !checks.algorithms().is_empty(), counter);
-        let held = ready.held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
-        let shelf = Shelf::new(ready.output, held, ready.computed, checks);
+    }
+
+    /// Everything is there that a download takes.
+    fn go(
+        self,
+        ready: Ready,
+        checks: Checks,
+        means: Means,
+        connector: Connector,
+        started: Instant,
+        observer: &mut dyn Observer,
+    ) -> Result<Report, Error> {
+        let Self { url, counter, inbox, .. } = self;
+        let Means { policy, wanted, limits, engine, shape } = means;
         let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
-        let id = fleet.add(Transfer::new(url, policy, ready.held, Duration::ZERO));
+        let hashed = !checks.algorithms().is_empty();
+        let Ready { mut output, held, computed, .. } = ready;
+        let done = held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
+        let id = fleet.add(Transfer::new(url.clone(), policy, held, Duration::ZERO));
+        let mut stream = None;
+        if let Some(descriptor) = output.descriptor() {
+            let (tap, source) = tap(shape, checks.clone(), id, inbox.clone());
+            let running = Running::start(tap, source, Box::new(descriptor), &inbox);
+            stream =
+                Some(running.map_err(|error| no_thread(StoreOp::Create, &error)).map_err(early)?);
+        }
+        let tap = stream.as_ref().map(Running::tap);
+        let delivery = Delivery::new(&url, tap.clone(), hashed, counter);
+        let shelf = Shelf::new(output, tap, done, computed, checks);
         let clerk = Clerk::start(BTreeMap::from([(id, shelf)]), started, &inbox);
-        let clerk = clerk.map_err(|error| outcome::early(&no_thread(StoreOp::Create, &error)))?;
+        let clerk = clerk.map_err(|error| early(no_thread(StoreOp::Create, &error)))?;
         let mut coordinator = Coordinator {
             fleet,
             engine,
@@ -174,8 +209,15 @@ impl Download {
             ending: None,
         };
         coordinator.run();
+        if let Some(stream) = stream {
+            stream.finish(if coordinator.cancelled.is_some() { Duration::ZERO } else { DRAIN });
+        }
         conclude(&mut coordinator, id)
     }
+}
+
+fn early(failure: Failure) -> Error {
+    outcome::early(&failure)
 }
 
 /// What a download works with, once it is known where the bytes go.
@@ -185,6 +227,8 @@ struct Means {
     wanted: usize,
     limits: Limits,
     engine: Engine,
+    /// The window of a stream.
+    shape: Shape,
 }
 
 impl Means {
@@ -195,12 +239,7 @@ impl Means {
         inbox: &Inbox<Message>,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        // A stream takes bytes in order, so one connection is all that can write to it.
-        let asked = if ready.output.stream().is_some() {
-            Connections::Exactly(1)
-        } else {
-            options.connections
-        };
+        let asked = options.connections;
         let granted = within_descriptors(asked);
         if let (Connections::Exactly(_), Connections::Exactly(count)) = (asked, granted)
             && asked != granted
@@ -208,11 +247,40 @@ impl Means {
             let why = "too many connections asked for: the limit on open files allows";
             observer.on(&Event::Warning(format!("{why} {count}")));
         }
-        let policy = Policy { finished: ready.finished.clone(), ..policy(url, options, granted)? };
+        let mut policy =
+            Policy { finished: ready.finished.clone(), ..policy(url, options, granted)? };
         let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
-        let limits = Limits { stall: options.stall_timeout, write: write_size(wanted) };
+        let mut write = write_size(wanted);
+        let memory = options.memory.unwrap_or_else(budget::memory_by_default);
+        let budget = Budget::of(memory, wanted, SLACK);
+        if matches!(ready.output, output::Output::Stream(_)) {
+            write = budget.write;
+            let window = budget.shape.window();
+            policy.window = Some(window);
+            policy.first_part = policy.first_part.min(window / 4);
+            policy.connections = within_memory(granted, budget.connections, observer);
+        }
+        let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
+        let limits = Limits { stall: options.stall_timeout, write };
         let engine = engine(options.engine, wanted, inbox, observer)?;
-        Ok(Self { policy, wanted, limits, engine })
+        Ok(Self { policy, wanted, limits, engine, shape: budget.shape })
+    }
+}
+
+/// As many connections as the memory of a stream has buffers for.
+fn within_memory(
+    connections: Connections,
+    most: usize,
+    observer: &mut dyn Observer,
+) -> Connections {
+    match connections {
+        Connections::Auto { max } => Connections::Auto { max: max.min(most) },
+        Connections::Exactly(count) if count > most => {
+            let why = "too many connections asked for: the memory for a stream (--memory) allows";
+            observer.on(&Event::Warning(format!("{why} {most}")));
+            Connections::Exactly(most)
+        }
+        enough => enough,
     }
 }
 
@@ -429,6 +497,8 @@ fn report(
     }
 }
 
+/// How long the consumer of a stream that has failed may take what is there.
+const DRAIN: Duration = Duration::from_secs(1);
 /// All buffers of a download together, in bytes.
 const BUFFERS: usize = 16 << 20;
 /// The least that a connection writes at a time.

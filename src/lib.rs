@@ -28,6 +28,7 @@
 //! | [`link`] | the data plane of one connection, over whatever tells it the time |
 //! | `net` | from a URL to a connected, secured socket |
 //! | `files` | part file, side files, journal on disk, digests, names |
+//! | `stream` | the window: bytes that come in any order go out in one |
 //! | `engine` | the loops: the coordinator, rings, epoll |
 //! | `origin` | the embedded HTTP origin of `uget serve` and `uget bench`: with the program alone |
 
@@ -50,6 +51,7 @@ mod options;
 #[cfg(feature = "cli")]
 pub mod origin;
 mod report;
+mod stream;
 mod wire;
 
 #[cfg(feature = "cli")]
@@ -61,7 +63,7 @@ pub use error::{Error, ErrorKind};
 pub use event::{Counter, Event, Observer, Phase};
 pub use files::reread::ReadBack;
 pub use options::{
-    Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, Network,
-    Options, Pin, Proxies, Resolve, Secret, Target, Tls,
+    Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, MEMORY_MIN,
+    Network, Options, Pin, Proxies, Resolve, Secret, Target, Tls,
 };
 pub use report::{Report, ReportedDigest, Strategy};

@@ -261,6 +261,9 @@ pub struct Credentials {
     pub cookie: Option<Secret>,
 }
 
+/// The least that [`Options::memory`] may be, in bytes.
+pub const MEMORY_MIN: u64 = 2 << 20;
+
 /// Everything that can be asked of a download but the URL. `Default` is what the program does
 /// without flags.
 #[derive(Clone, Debug)]
@@ -275,6 +278,9 @@ pub struct Options {
     pub part_size: Option<u64>,
     /// The smallest span worth a connection, in bytes.
     pub min_split: Option<u64>,
+    /// What window and buffers of a stream may take together, in bytes, 2 MiB at least; 128 MiB,
+    /// or less where there is little.
+    pub memory: Option<u64>,
     /// Which engine.
     pub engine: EngineChoice,
     /// What ties ranges together.
@@ -336,6 +342,7 @@ impl Default for Options {
             connections: policy.connections,
             part_size: policy.part_size,
             min_split: None,
+            memory: None,
             engine: EngineChoice::Auto,
             pin: policy.pin,
             digests: Vec::new(),

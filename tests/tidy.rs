@@ -37,14 +37,15 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("link", &["range", "http", "orders", "wire"], &["crc32fast"]),
     // The shells use whatever crate speaks to the machine.
     ("net", &["http", "orders", "options", "wire"], &["*"]),
-    ("files", &["range", "http", "journal", "orders", "options", "event"], &["*"]),
+    ("stream", &["range", "orders", "options"], &[]),
+    ("files", &["range", "http", "journal", "orders", "options", "event", "stream"], &["*"]),
     ("credentials", &["http", "options", "error"], &["*"]),
     ("origin", &["range", "http", "wire"], &["*"]),
     (
         "engine",
         &[
             "range", "http", "journal", "orders", "transfer", "fleet", "options", "event", "error",
-            "link", "net", "files", "wire",
+            "link", "net", "files", "wire", "stream",
         ],
         &["*"],
     ),
@@ -63,6 +64,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
             "link",
             "net",
             "files",
+            "stream",
             "credentials",
             "engine",
         ],

@@ -126,6 +126,9 @@ pub(crate) struct ParallelArgs {
     /// The least that is worth a connection (default 1MiB)
     #[arg(long, value_name = "SIZE", value_parser = size::bytes_nonzero)]
     pub(crate) min_split: Option<u64>,
+    /// What window and buffers of a stream (-o -) take at most (default 128MiB, at least 2MiB)
+    #[arg(long, value_name = "SIZE", value_parser = size::memory)]
+    pub(crate) memory: Option<u64>,
     /// What moves the bytes: auto, uring or epoll
     #[arg(long, value_name = "ENGINE", value_parser = engine)]
     pub(crate) engine: Option<EngineChoice>,

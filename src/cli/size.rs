@@ -32,6 +32,17 @@ pub(crate) fn bytes_nonzero(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The memory of a stream.
+///
+/// # Errors
+/// In words, as [`bytes`], and for less than a stream can do with.
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        n if n < uget::MEMORY_MIN => Err("a stream takes 2MiB at least".to_owned()),
+        n => Ok(n),
+    }
+}
+
 /// How often: a whole number.
 ///
 /// # Errors

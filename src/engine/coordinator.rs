@@ -15,7 +15,6 @@ use super::{
     message::{Message, Order, Reporter, Stored},
     no_thread,
     opening::{Open, Opening},
-    outlet::Outlet,
     post::{Mail, Post},
     stop::Stop,
 };
@@ -117,8 +116,7 @@ impl Coordinator<'_> {
     fn next_timeout(&self) -> Instant {
         let due = self.fleet.next_timeout().map(|due| self.started + due);
         let given_up = self.ending.map(|since| since + TEARDOWN);
-        let watched = self.deliveries.values().any(Delivery::is_watched);
-        let tick = Instant::now() + if watched { Outlet::PERIOD } else { TICK };
+        let tick = Instant::now() + TICK;
         [due, given_up].into_iter().flatten().fold(tick, Instant::min)
     }
 
@@ -127,12 +125,6 @@ impl Coordinator<'_> {
         if self.fleet.next_timeout().is_some_and(|timeout| timeout <= now) {
             self.fleet.handle_timeout(now);
             self.changed.extend(self.deliveries.keys());
-        }
-        let gone = |(id, of): (&TransferId, &mut Delivery)| Some((*id, of.deserted(now)?));
-        let gone: Vec<_> = self.deliveries.iter_mut().filter_map(gone).collect();
-        for (id, failure) in gone {
-            self.changed.insert(id);
-            self.fleet.stop_one(now, id, failure);
         }
     }
 
@@ -143,6 +135,7 @@ impl Coordinator<'_> {
             Message::Store(id, stored) => self.handle_store(now, id, stored),
             Message::Cancel(signal) => {
                 self.cancelled.get_or_insert(signal);
+                self.deliveries.values().for_each(Delivery::cancel);
                 self.stop(now, &Failure::Cancelled { signal });
             }
             Message::Panicked => self.stop(now, &Failure::Internal("a thread ended by a panic")),
@@ -180,7 +173,7 @@ impl Coordinator<'_> {
                 {
                     let claim = Claim { range: range.clone(), crc: *crc };
                     let (job, event) = delivery.wrote(claim, now);
-                    self.clerk.order(id, job);
+                    job.into_iter().for_each(|job| self.clerk.order(id, job));
                     event.iter().for_each(|event| self.observer.on(event));
                 }
                 false
@@ -259,7 +252,10 @@ impl Coordinator<'_> {
                 delivery.prepare(total, validators, resume, &account)
             }
             Command::Refetch { lost } => delivery.refetch(lost),
-            Command::Publish { total } => delivery.publish(total),
+            Command::Publish { total } => match delivery.publish(total) {
+                Some(job) => job,
+                None => return,
+            },
             Command::Keep => FileJob::Keep,
             Command::Abandon { keep } => delivery.abandon(keep),
             Command::Note(note) => {

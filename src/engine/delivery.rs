@@ -8,8 +8,8 @@ use url::Url;
 use super::{
     clerk::Job,
     message::Stored,
-    outlet::Outlet,
     shelf::{Plan, Published, Start},
+    tap::Tap,
     told::{Besides, Told},
 };
 use crate::{
@@ -28,8 +28,10 @@ use crate::{
 pub(crate) struct Delivery {
     url: String,
     sink: Option<Sink>,
-    /// The stream that it goes to, until all of it is there.
-    outlet: Option<Outlet>,
+    /// The stream that it goes to, if it is one.
+    tap: Option<Tap>,
+    /// Every byte is there, and the name or the consumer is waited for.
+    publishing: bool,
     /// Bytes that are in place.
     done: RangeSet,
     follower: Option<Follower>,
@@ -56,12 +58,13 @@ pub(super) enum Follows {
 }
 
 impl Delivery {
-    /// `stream`: where it goes, if that is no file. `hashed`: it is known already that it will be.
-    pub(crate) fn new(url: &Url, stream: Option<Sink>, hashed: bool, counter: Counter) -> Self {
+    /// `tap`: where it goes, if that is no file. `hashed`: it is known already that it will be.
+    pub(crate) fn new(url: &Url, tap: Option<Tap>, hashed: bool, counter: Counter) -> Self {
         Self {
             url: http::redact(url),
             sink: None,
-            outlet: stream.map(Outlet::new),
+            tap,
+            publishing: false,
             done: RangeSet::new(),
             follower: None,
             stopper: None,
@@ -78,16 +81,9 @@ impl Delivery {
         self.sink.clone()
     }
 
-    /// Whether it goes to a stream that is worth a look now and then.
-    pub(super) fn is_watched(&self) -> bool {
-        self.outlet.is_some()
-    }
-
-    /// Why there is no point in going on, if that has come to light.
-    pub(super) fn deserted(&mut self, now: Duration) -> Option<Failure> {
-        let failure = self.outlet.as_mut()?.trouble(now)?;
-        self.outlet = None;
-        Some(failure)
+    /// Somebody wants it to end: nothing more goes to a consumer.
+    pub(super) fn cancel(&self) {
+        self.tap.iter().for_each(Tap::close);
     }
 
     /// The job that makes the output ready.
@@ -99,8 +95,7 @@ impl Delivery {
         account: &Account,
     ) -> Job {
         self.follower = None;
-        let begun = !self.done.is_empty();
-        Job::Prepare(Box::new(Plan::new(total, validators, resume, begun, account)))
+        Job::Prepare(Box::new(Plan::new(total, validators, resume, account)))
     }
 
     /// The job that takes these bytes for missing, so that they can come once more.
@@ -112,19 +107,23 @@ impl Delivery {
         Job::Refetch(Box::new((lost, done)))
     }
 
-    /// The job that publishes what is complete.
-    pub(super) fn publish(&mut self, total: u64) -> Job {
+    /// The job that publishes what is complete. None where that is the consumer's.
+    pub(super) fn publish(&mut self, total: u64) -> Option<Job> {
         self.sink = None;
-        self.outlet = None;
+        self.publishing = true;
         self.stopper = self.follower.as_ref().map(Follower::stopper);
-        Job::Publish(total, self.follower.take())
+        if let Some(tap) = &self.tap {
+            tap.finish(total);
+            return None;
+        }
+        Some(Job::Publish(total, self.follower.take()))
     }
 
     /// The job that closes what has failed.
     pub(super) fn abandon(&mut self, keep: bool) -> Job {
         self.sink = None;
-        self.outlet = None;
         self.follower = None;
+        self.tap.iter().for_each(Tap::fail);
         self.stopper.iter().for_each(Stopper::stop);
         Job::Abandon { keep }
     }
@@ -148,20 +147,23 @@ impl Delivery {
                 self.published = Published { path, ..published };
                 Follows::Tell(StoreEvent::Published(Ok(())))
             }
+            Stored::Over(Err(failure)) if !self.publishing => Follows::Stop(failure),
             Stored::Over(Err(failure)) => Follows::Tell(StoreEvent::Published(Err(failure))),
+            Stored::Consumed(to) => Follows::Tell(StoreEvent::Consumed { to }),
             Stored::Failed(failure) => Follows::Stop(failure),
             Stored::Note(note) => Follows::Note(note),
         }
     }
 
     /// Bytes are in the file: counts them and has them hashed. Returns the job that records them,
-    /// and what the observer is told.
-    pub(super) fn wrote(&mut self, claim: Claim, now: Duration) -> (Job, Option<Event>) {
+    /// if they last, and what the observer is told.
+    pub(super) fn wrote(&mut self, claim: Claim, now: Duration) -> (Option<Job>, Option<Event>) {
         let (first, _) = self.flowed.unwrap_or((now, now));
         self.flowed = Some((first, now));
         self.done.insert(claim.range.clone());
         self.count();
-        (Job::Wrote(claim, now), self.told.progress(self.counter.bytes()))
+        let job = self.tap.is_none().then(|| Job::Wrote(claim, now));
+        (job, self.told.progress(self.counter.bytes()))
     }
 
     fn count(&self) {

@@ -62,7 +62,9 @@ impl Reporter {
 pub(crate) enum Stored {
     /// It is ready, or the name has told what is there.
     Started(Result<Start, Failure>),
-    /// It is published or kept.
+    /// The consumer of a stream has taken everything below.
+    Consumed(u64),
+    /// It is published or kept, or the consumer of a stream is done.
     Over(Result<Published, Failure>),
     /// What was written cannot be recorded, or was lost.
     Failed(Failure),

@@ -5,19 +5,21 @@
 //! a core. Mail goes to a worker through its [`post`]; everything that is reported comes back as
 //! [`Message`]s.
 
+pub(crate) mod budget;
 pub(crate) mod clerk;
+pub(crate) mod consumer;
 pub(crate) mod coordinator;
 pub(crate) mod delivery;
 mod epoll;
 mod inbox;
 mod message;
 mod opening;
-mod outlet;
 mod post;
 mod raw;
 pub(crate) mod shelf;
 mod socket;
 mod stop;
+pub(crate) mod tap;
 mod told;
 mod uring;
 

@@ -11,6 +11,7 @@ use std::{
 
 use rustix::io::Errno;
 
+use super::tap::Tap;
 use crate::{
     files::{
         checks::{Checked, Checks},
@@ -37,6 +38,8 @@ pub(crate) struct Shelf {
     held: RangeSet,
     /// Digests of the file that is there already.
     existing: Vec<Computed>,
+    /// Its end of the stream, if it is one.
+    tap: Option<Tap>,
 }
 
 /// What the first answer has told.
@@ -45,8 +48,6 @@ pub(super) struct Plan {
     total: Option<u64>,
     validators: Validators,
     resume: bool,
-    /// Bytes were taken already.
-    begun: bool,
     disposition: Option<Vec<u8>>,
     stated: Vec<Digest>,
 }
@@ -80,12 +81,11 @@ impl Plan {
         total: Option<u64>,
         validators: Validators,
         resume: bool,
-        begun: bool,
         account: &Account,
     ) -> Self {
         let stated = account.stated.as_ref().map(Digest::from_stated).unwrap_or_default();
         let disposition = account.disposition.clone();
-        Self { total, validators, resume, begun, disposition, stated }
+        Self { total, validators, resume, disposition, stated }
     }
 }
 
@@ -108,11 +108,12 @@ impl Prepared {
 impl Shelf {
     pub(crate) fn new(
         output: Output,
+        tap: Option<Tap>,
         held: RangeSet,
         existing: Vec<Computed>,
         checks: Checks,
     ) -> Self {
-        Self { output: Some(output), checks, held, existing }
+        Self { output: Some(output), checks, held, existing, tap }
     }
 
     /// Makes the output ready. `note` hears what is worth telling.
@@ -136,14 +137,12 @@ impl Shelf {
                 let done = if plan.resume { self.held.clone() } else { RangeSet::new() };
                 Prepared::file(store, file, done, (algorithms, self.checks.read_back))?
             }
-            Some(Output::Stream(_)) if plan.begun => {
-                let reason = "bytes were handed on already and the server cannot resume";
-                return Err(Failure::CannotResume { reason: reason.to_owned() });
-            }
-            Some(Output::Stream(sink)) => {
-                sink.hash(&algorithms);
-                let (sink, done) = (sink.clone(), RangeSet::new());
-                Prepared { sink, done, path: None, follower: None, hashed }
+            Some(Output::Stream(_)) => {
+                let sink = self.tap.as_ref().and_then(|tap| tap.prepare(&plan.stated));
+                let sink = sink.ok_or_else(|| Failure::CannotResume {
+                    reason: "bytes were handed on already and the server cannot resume".to_owned(),
+                })?;
+                Prepared { sink, done: RangeSet::new(), path: None, follower: None, hashed }
             }
             Some(Output::Named { .. }) | None => {
                 return Err(Failure::Internal("a part file without a name"));
@@ -231,7 +230,6 @@ impl Shelf {
                 let result = follower.finish(total);
                 computed = result.map_err(|e| sink::failure(StoreOp::Read, &path, &e))?;
             }
-            (Some(Output::Stream(sink)), _) => computed = sink.computed(),
             _ => {}
         }
         self.checks.verify(&computed)?;

@@ -2,6 +2,7 @@
 //! what an earlier run left.
 
 pub(crate) mod checks;
+pub(crate) mod descriptor;
 pub(crate) mod existing;
 pub(crate) mod follow;
 pub(crate) mod hasher;

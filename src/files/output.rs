@@ -15,11 +15,11 @@ use url::Url;
 
 use super::{
     checks::Checks,
+    descriptor::Descriptor,
     existing::Existing,
     hasher::Computed,
     name,
     patience::Patience,
-    sink::Sink,
     store::{self, Place, Store, Wanted, store_exists, store_failure},
 };
 use crate::{
@@ -46,8 +46,8 @@ pub(crate) enum Output {
         /// How long to look at what is there.
         patience: Patience,
     },
-    /// A descriptor that takes bytes in order.
-    Stream(Sink),
+    /// A stream, to this descriptor until its consumer has it.
+    Stream(Option<Descriptor>),
 }
 
 /// What is to be done.
@@ -95,8 +95,8 @@ pub(crate) fn ready(
             let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
             let path = Path::new("standard output");
             let fd = fd.map_err(|errno| store_failure(StoreOp::Create, path, errno))?;
-            let sink = Sink::stream(path.to_owned(), fd);
-            Ok(Start::Download(Ready::of(Output::Stream(sink))))
+            let stream = Descriptor::new(path.to_owned(), fd);
+            Ok(Start::Download(Ready::of(Output::Stream(Some(stream)))))
         }
         Target::Directory(directory) => opening.in_directory(directory),
         Target::File(path) => match Place::of(path)? {
@@ -110,10 +110,10 @@ pub(crate) fn ready(
 }
 
 impl Output {
-    /// The stream, if it is one.
-    pub(crate) fn stream(&self) -> Option<Sink> {
+    /// The descriptor of a stream, for its consumer.
+    pub(crate) fn descriptor(&mut self) -> Option<Descriptor> {
         match self {
-            Self::Stream(sink) => Some(sink.clone()),
+            Self::Stream(descriptor) => descriptor.take(),
             Self::File(_) | Self::Named { .. } => None,
         }
     }
@@ -222,7 +222,7 @@ fn stream(path: PathBuf, patience: &Patience) -> Result<Output, Failure> {
     // To open a redirected file again would be to write over what is in it.
     if let Some(standard) = standard_stream(&path) {
         let fd = rustix::io::fcntl_dupfd_cloexec(standard, 3).map_err(fail)?;
-        return Ok(Output::Stream(Sink::stream(path, fd)));
+        return Ok(Output::Stream(Some(Descriptor::new(path, fd))));
     }
     // A regular file comes here as another of our descriptors, under /proc.
     let regular = is(&path, FileType::RegularFile);
@@ -241,7 +241,7 @@ fn stream(path: PathBuf, patience: &Patience) -> Result<Output, Failure> {
         }
     };
     rustix::fs::fcntl_setfl(&fd, append).map_err(fail)?;
-    Ok(Output::Stream(Sink::stream(path, fd)))
+    Ok(Output::Stream(Some(Descriptor::new(path, fd))))
 }
 
 /// Standard output or standard error, if that is what `path` means.

@@ -39,13 +39,17 @@ pub trait Io {
         patience: Duration,
     ) -> Result<Option<usize>, Broken>;
 
-    /// Writes `from` of the buffer at `offset`, all of it.
+    /// Writes `from` of the buffer at `offset`, all of it; or nothing, and false, if there is no
+    /// room for it yet.
     async fn write(
         &mut self,
         sink: &Self::Sink,
         from: Range<usize>,
         offset: u64,
-    ) -> Result<(), Failure>;
+    ) -> Result<bool, Failure>;
+
+    /// Lets time pass.
+    async fn pause(&mut self, time: Duration);
 
     /// What lies on an idle connection, without waiting.
     fn idle(&self) -> Idle;

@@ -38,6 +38,8 @@ pub use self::{
     order::{Job, Limits, Order},
 };
 
+pub(crate) use self::order::SLACK;
+
 /// One connection's data plane.
 pub struct Link<I> {
     io: I,
@@ -327,13 +329,32 @@ impl<I: Io> Link<I> {
             let started = self.io.now();
             let range = body.flow.place(out.len() as u64);
             let crc = crc32fast::hash(&self.io.buffer()[out.clone()]);
-            let written = self.io.write(&body.sink, out, range.start).await;
+            let written = self.write(&body.sink, out, range.start).await;
             body.flow.pause(started, self.io.now());
             written?;
             body.flow.wrote(range.end);
             self.io.report(ConnEvent::Wrote { attempt: body.attempt, range, crc });
         }
         self.intake.written(self.io.buffer());
+        Ok(())
+    }
+
+    /// Writes when there is room: only a stream that is leased whole ever waits for that, and what
+    /// it waits for is its consumer.
+    async fn write(
+        &mut self,
+        sink: &I::Sink,
+        out: Range<usize>,
+        offset: u64,
+    ) -> Result<(), Failure> {
+        let mut pause = PAUSE_MIN;
+        while !self.io.write(sink, out.clone(), offset).await? {
+            if self.gate.is_aborted() {
+                return Err(CANCELLED);
+            }
+            self.io.pause(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
         Ok(())
     }
 
@@ -382,6 +403,10 @@ struct Body<S> {
     answer: Answer,
     flow: Flow,
 }
+
+/// How long to wait for room in a stream, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// What becomes of an attempt on a connection that was told to stop.
 const CANCELLED: Failure = Failure::Cancelled { signal: 0 };

@@ -57,4 +57,4 @@ impl Limits {
 }
 
 /// See [`Limits::buffer`]; at least a head of the largest size.
-const SLACK: usize = 64 * 1024;
+pub(crate) const SLACK: usize = 64 * 1024;

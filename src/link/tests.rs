@@ -99,14 +99,18 @@ impl Io for Script {
         sink: &Bytes,
         from: Range<usize>,
         offset: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let mut file = sink.lock().unwrap();
         let start = usize::try_from(offset).unwrap();
         let end = start + from.len();
         let len = file.len().max(end);
         file.resize(len, 0);
         file[start..end].copy_from_slice(&self.buffer[from]);
-        Ok(())
+        Ok(true)
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        self.now += time;
     }
 
     fn idle(&self) -> Idle {

@@ -198,6 +198,11 @@ pub enum StoreEvent {
     /// Instead of [`Self::Prepared`], once, when the answer has told the target's name: what an
     /// earlier run left under it.
     Found(Found),
+    /// The consumer of a stream has taken everything below. Not an answer.
+    Consumed {
+        /// Where it goes on.
+        to: u64,
+    },
     /// The name is published, or it is not.
     Published(Result<(), Failure>),
 }

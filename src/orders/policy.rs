@@ -42,6 +42,8 @@ pub struct Policy {
     pub first_part: u64,
     /// The smallest span that is worth a connection of its own.
     pub min_split: u64,
+    /// For a stream: how far beyond what its consumer has taken there is room for bytes.
+    pub window: Option<u64>,
     /// What ties ranges together.
     pub pin: Pin,
     /// A digest will be checked, so ranges need no validator.
@@ -105,6 +107,7 @@ impl Default for Policy {
             part_size: None,
             first_part: 1 << 20,
             min_split: 1 << 20,
+            window: None,
             pin: Pin::Auto,
             digest: false,
             retries: 5,

@@ -92,7 +92,7 @@ impl Transfer {
     fn rest_piece(&self) -> Piece {
         let stream = self.edition.object.as_ref().is_some_and(|object| !object.ranged);
         if plan::is_single(&self.policy) || stream {
-            Piece::All
+            Piece::Rest
         } else {
             Piece::About(self.policy.first_part.max(1))
         }

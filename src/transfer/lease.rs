@@ -11,7 +11,7 @@ use super::{
     probe::{Question, Version},
     ramp::{Cost, Outlook, Ramp},
     tail,
-    work::Blame,
+    work::{Blame, Reach},
 };
 use crate::http::{field::Validators, request::Ask};
 use crate::orders::{Accept, Command, Conn, Connections, Expect, Failure, Pin};
@@ -59,6 +59,14 @@ impl Transfer {
         if self.pulse.is_none() && self.links.parts().next().is_some() {
             self.pulse = Some(self.now.saturating_add(tail::BEAT));
         }
+    }
+
+    /// Parts of a stream are leased as far as there is room for them.
+    pub(super) fn reach(&mut self) {
+        let Some(window) = self.policy.window else { return };
+        let grain = plan::grain(&self.policy, self.limit());
+        let end = self.counts.consumed.saturating_add(window);
+        self.edition.work.set_reach(Reach { end, longest: grain.saturating_add(grain / 2) });
     }
 
     /// Something may be asked for, nothing is, and nothing is waited for: each place is passed over
@@ -242,7 +250,7 @@ impl Transfer {
         let free = self.edition.work.free_bytes();
         let (pace, left) = (Pace::default(), self.edition.work.left());
         match plan::piece(&self.policy, &pace, left, self.limit()) {
-            Piece::All => usize::from(free > 0),
+            Piece::All | Piece::Rest => usize::from(free > 0),
             Piece::Exact(size) | Piece::About(size) => {
                 usize::try_from(free.div_ceil(size.max(1))).unwrap_or(usize::MAX)
             }

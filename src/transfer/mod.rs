@@ -72,7 +72,7 @@ use url::Url;
 use crate::{
     http::redirect::Origin,
     journal::Held,
-    orders::{Command, Conn, Event, Failure, Note, Phase, Policy, StoreEvent, Trouble},
+    orders::{ChangedHow, Command, Conn, Event, Failure, Note, Phase, Policy, StoreEvent, Trouble},
 };
 use conn::{Link, Links, State};
 use edition::Edition;
@@ -136,6 +136,8 @@ struct Counts {
     requests: u64,
     retries: u64,
     replaced: u64,
+    /// Bytes that the consumer of a stream has taken.
+    consumed: u64,
 }
 
 impl Transfer {
@@ -251,6 +253,7 @@ impl Transfer {
     /// Does everything that can be done now.
     fn pump(&mut self) {
         self.places.expire(self.now);
+        self.reach();
         // What one stage finds out may end it at once: nothing else would wake the next.
         loop {
             let stage = self.stage;
@@ -278,8 +281,14 @@ impl Transfer {
                     (Ok(()), _) => {}
                     // What was written already cannot be taken back.
                     (Err(_), Some(mismatch)) => self.fail(mismatch, None, 0),
+                    (Err(_), None) if self.restarted && self.policy.window.is_some() => {
+                        self.fail(Failure::Changed(ChangedHow::Validator), None, 0);
+                    }
                     (Err(failure), None) => self.fail(failure, None, 0),
                 }
+            }
+            (StoreEvent::Consumed { to }, _) => {
+                self.counts.consumed = self.counts.consumed.max(to);
             }
             (StoreEvent::Found(found), Store::Preparing) => {
                 self.store = Store::Unready;

@@ -8,6 +8,8 @@ use crate::orders::{Connections, Policy};
 pub(super) enum Piece {
     /// All of it.
     All,
+    /// All of it, and however far the end of a window is: it comes in order.
+    Rest,
     /// Exactly so many bytes, or less at the end.
     Exact(u64),
     /// About so many: a rest of less than half of it comes along.
@@ -18,7 +20,7 @@ impl Piece {
     /// Where a piece of the gap `start..end` ends.
     pub(super) fn cut(self, start: u64, end: u64) -> u64 {
         match self {
-            Self::All => end,
+            Self::All | Self::Rest => end,
             Self::Exact(size) => start.saturating_add(size.max(1)).min(end),
             Self::About(size) => {
                 let size = size.max(1);
@@ -51,18 +53,36 @@ pub(super) fn connections(policy: &Policy, bytes: u64) -> usize {
 /// How much the next lease takes on a connection that ran at `pace` so far, with `left` bytes
 /// missing in all and `connections` at work (design.md, "How bytes are handed out").
 pub(super) fn piece(policy: &Policy, pace: &Pace, left: u64, connections: usize) -> Piece {
+    let grain = grain(policy, connections);
     if let Some(size) = policy.part_size {
-        return Piece::Exact(size);
+        return Piece::Exact(size.min(grain));
     }
     let auto = matches!(policy.connections, Connections::Auto { .. });
     let fair = match connections {
         // Others may come, and taking from a running request costs its connection.
         0 | 1 if auto => left,
-        0 | 1 => return Piece::All,
+        0 | 1 if policy.window.is_none() => return Piece::All,
         _ => left / (2 * connections as u64),
     };
     let size = pace.worth(ROUND_TRIPS).max(FIRST_PART).min(pace.step());
-    Piece::About(size.min(fair).clamp(MIN_PART, MAX_PART))
+    Piece::About(even(size.min(fair).clamp(MIN_PART, MAX_PART), grain))
+}
+
+/// The longest part of a stream: every connection has one, and another one waits for it. A lease may
+/// be half as long again.
+pub(super) fn grain(policy: &Policy, connections: usize) -> u64 {
+    let parts = 2 * connections.max(2) as u64;
+    policy.window.map_or(u64::MAX, |window| (window / parts).max(1))
+}
+
+/// A part of a stream ends where a block does, if that is a power of two.
+fn even(size: u64, grain: u64) -> u64 {
+    if grain == u64::MAX {
+        return size;
+    }
+    let size = size.min(grain).max(1);
+    let unit = (1 << size.ilog2()).min(MIN_PART);
+    size / unit * unit
 }
 
 /// The time that a part takes at least, in round trips of its connection: 5 % are lost to them.

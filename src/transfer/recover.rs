@@ -82,6 +82,9 @@ impl Transfer {
             return;
         }
         self.obey(&mut lost);
+        if lost.failure == Failure::Stale {
+            self.close_old(lost.place);
+        }
         let lost = if lost.place == self.places.lead {
             lost
         } else if let Some(lost) = self.place_lost(lost) {
@@ -176,7 +179,8 @@ impl Transfer {
     /// another version: a stale part file is no failure, least of all one that repeats for ever.
     fn may_restart(&self) -> bool {
         let stale_part = self.edition.object.is_none() && self.edition.held.is_some();
-        !self.restarted && (self.policy.restart_on_change || stale_part)
+        let emitted = self.counts.consumed > 0;
+        !self.restarted && !emitted && (self.policy.restart_on_change || stale_part)
     }
 
     pub(super) fn verdict(&self, failure: &Failure) -> Verdict {
@@ -193,6 +197,14 @@ impl Transfer {
     fn is_excused(&self, lost: &Lost) -> bool {
         let once = lost.range.is_none() || self.policy.retries == 0 || !lost.blame.excused;
         once && self.budget.may_excuse()
+    }
+
+    /// One connection was dead when it was needed: those to the same place that have had nothing to
+    /// do for some time are as dead.
+    fn close_old(&mut self, place: usize) {
+        let now = self.now;
+        let old = |link: &Link| now.saturating_sub(link.since) >= OLD;
+        self.close_which(|link| link.is_idle() && link.place == place && old(link));
     }
 
     fn excuse(&mut self, lost: &Lost) {
@@ -382,6 +394,9 @@ impl Transfer {
         }
     }
 }
+
+/// No server closes a connection that has had nothing to do for less.
+const OLD: Duration = Duration::from_secs(1);
 
 /// Answers in a row that may be lies or garbage, the last of which is final (PG-17).
 const LIES_MAX: u32 = 4;

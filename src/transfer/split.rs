@@ -30,8 +30,19 @@ impl Transfer {
             return false;
         }
         let share = self.share(conn, job, None);
+        if self.edition.work.is_held_back() {
+            let late = self.time_left(conn, job) > LATE;
+            return self.is_awaited(job) && late && share >= SHARE_LEAST;
+        }
         let slow = share >= SHARE_MIN && self.time_left(conn, job) > SLOW;
         share >= self.policy.min_split.max(1) || slow && self.policy.min_split <= job.owes()
+    }
+
+    /// Whether the consumer of a stream has taken, but for little, all that is before a job's bytes.
+    fn is_awaited(&self, job: &Job) -> bool {
+        let ahead = job.at.saturating_sub(self.counts.consumed);
+        job.at == self.edition.work.frontier()
+            && self.policy.window.is_some_and(|window| ahead < window / 8)
     }
 
     /// The part of what a job owes that another connection should take.
@@ -65,6 +76,12 @@ impl Transfer {
 
 /// A span that takes longer is split even if the parts are short.
 const SLOW: Duration = Duration::from_secs(3);
+
+/// The span that a consumer waits for is split sooner,
+const LATE: Duration = Duration::from_millis(500);
+
+/// and shorter.
+const SHARE_LEAST: u64 = 64 << 10;
 
 /// But not shorter than this.
 const SHARE_MIN: u64 = 128 << 10;

@@ -14,6 +14,29 @@ pub(super) struct Work {
     done_bytes: u64,
     free: RangeSet,
     blame: BTreeMap<u64, Blame>,
+    reach: Reach,
+}
+
+/// How far spans may be leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// No span ends beyond it.
+    pub(super) end: u64,
+    /// None is longer.
+    pub(super) longest: u64,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self { end: u64::MAX, longest: u64::MAX }
+    }
+}
+
+impl Reach {
+    /// Whether a lease can begin with a gap.
+    fn admits(self, gap: &Range<u64>) -> bool {
+        gap.start.saturating_add(self.longest.min(gap.end - gap.start)) <= self.end
+    }
 }
 
 /// What failed at an offset before.
@@ -88,9 +111,20 @@ impl Work {
         self.done.frontier(0)
     }
 
-    /// Bytes that are nobody's.
+    /// Bytes that are nobody's and may be leased.
     pub(super) fn free_bytes(&self) -> u64 {
-        self.free.len()
+        let within = |gap: Range<u64>| gap.end.min(self.reach.end).saturating_sub(gap.start);
+        self.free.iter().map(within).sum()
+    }
+
+    /// From now on spans are leased so far.
+    pub(super) fn set_reach(&mut self, reach: Reach) {
+        self.reach = reach;
+    }
+
+    /// Whether there is something to lease, if only it were not so far ahead.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.free.iter().last().is_some_and(|gap| !self.reach.admits(&gap))
     }
 
     /// Takes the first free span that may be asked of a place at `now`, in file order, and what is
@@ -103,21 +137,30 @@ impl Work {
         place: usize,
     ) -> Option<(Range<u64>, Blame)> {
         let open = |blame: &Blame| blame.due <= now && !blame.shuns(place);
-        let span = self.free.iter().find_map(|gap| self.first_open(&gap, open))?;
+        let reach = if piece == Piece::Rest { Reach::default() } else { self.reach };
+        let span = self.free.iter().find_map(|gap| self.first_open(&gap, reach, open))?;
         let span = span.start..piece.cut(span.start, span.end);
+        if span.end > reach.end {
+            return None;
+        }
         self.free.remove(span.clone());
         let blame = self.blame.remove(&span.start).unwrap_or_default();
         Some((span, blame))
     }
 
-    fn first_open(&self, gap: &Range<u64>, open: impl Fn(&Blame) -> bool) -> Option<Range<u64>> {
+    fn first_open(
+        &self,
+        gap: &Range<u64>,
+        reach: Reach,
+        open: impl Fn(&Blame) -> bool,
+    ) -> Option<Range<u64>> {
         let mut start = gap.start;
         loop {
             let rest = self.blame.range(start + 1..gap.end.max(start + 1));
             let end = rest.map(|(at, _)| *at).next().unwrap_or(gap.end);
             match self.blame.get(&start) {
                 Some(blame) if !open(blame) => start = end,
-                _ => return Some(start..end),
+                _ => return Some(start..end).filter(|gap| reach.admits(gap)),
             }
             if start >= gap.end {
                 return None;
@@ -183,14 +226,18 @@ impl Work {
 
     /// Whether any free span may be asked for at `now`.
     pub(super) fn has_due(&self, now: Duration) -> bool {
-        self.free.iter().any(|gap| self.first_open(&gap, |blame| blame.due <= now).is_some())
+        self.any_open(|blame| blame.due <= now)
     }
 
     /// Whether there is no free span that may be asked of anybody, or one that may be asked of this
     /// place.
     pub(super) fn suits(&self, now: Duration, place: usize) -> bool {
         let open = |blame: &Blame| blame.due <= now && !blame.shuns(place);
-        !self.has_due(now) || self.free.iter().any(|gap| self.first_open(&gap, open).is_some())
+        !self.has_due(now) || self.any_open(open)
+    }
+
+    fn any_open(&self, open: impl Fn(&Blame) -> bool) -> bool {
+        self.free.iter().any(|gap| self.first_open(&gap, self.reach, &open).is_some())
     }
 
     /// How many spans were refused and may not be asked for again yet.

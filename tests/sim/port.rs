@@ -368,7 +368,7 @@ impl Io for Port {
         sink: &TransferId,
         from: Range<usize>,
         offset: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let until = {
             let mut wire = self.wire.borrow_mut();
             let (busy, business) = (wire.mood.busy, wire.mood.business);
@@ -377,7 +377,12 @@ impl Io for Port {
             wire.now + pause
         };
         self.sleep(until, false).await;
-        self.wire.borrow_mut().write(*sink, &self.buffer[from], offset)
+        self.wire.borrow_mut().write(*sink, &self.buffer[from], offset).map(|()| true)
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        let until = self.wire.borrow().now + time;
+        self.sleep(until, false).await;
     }
 
     fn idle(&self) -> Idle {

@@ -139,6 +139,7 @@ fn parallel(
             return Err(usage("--part-size times the connections is beyond any file"));
         }
     }
+    options.memory = around.or_variable(args.memory, "UGET_MEMORY", size::memory)?;
     options.engine =
         around.or_variable(args.engine, "UGET_ENGINE", args::engine)?.unwrap_or(options.engine);
     options.pin = around.or_variable(args.pin, "UGET_PIN", args::pin)?.unwrap_or(options.pin);

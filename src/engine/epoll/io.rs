@@ -97,8 +97,17 @@ impl Io for Ready {
         }
     }
 
-    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure> {
+    async fn write(
+        &mut self,
+        sink: &Sink,
+        from: Range<usize>,
+        offset: u64,
+    ) -> Result<bool, Failure> {
         sink.write(&self.buffer[from], offset)
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        self.turn.pause(Instant::now() + time).await;
     }
 
     fn idle(&self) -> Idle {

@@ -38,6 +38,19 @@ impl Turn {
     /// less is.
     pub(super) async fn come(&self, what: EventFlags, until: Instant) -> Result<bool, Errno> {
         self.watch(what)?;
+        self.wait(what, until).await;
+        Ok(self.come.get())
+    }
+
+    /// Lets time pass, whatever comes on the socket.
+    pub(super) async fn pause(&self, until: Instant) {
+        if self.watched.take().is_some() {
+            let _ = epoll::delete(&*self.epoll, &*self.socket);
+        }
+        self.wait(EventFlags::empty(), until).await;
+    }
+
+    async fn wait(&self, what: EventFlags, until: Instant) {
         self.come.set(false);
         self.wait.set(Some((what, until)));
         // The loop polls when it is time to, and not before.
@@ -47,7 +60,6 @@ impl Turn {
         )
         .await;
         self.wait.set(None);
-        Ok(self.come.get())
     }
 
     /// The kernel says that something has come. Whether that is waited for; if not, it is watched

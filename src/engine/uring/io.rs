@@ -144,7 +144,12 @@ impl Io for Ring {
         }
     }
 
-    async fn write(&mut self, sink: &Sink, from: Range<usize>, offset: u64) -> Result<(), Failure> {
+    async fn write(
+        &mut self,
+        sink: &Sink,
+        from: Range<usize>,
+        offset: u64,
+    ) -> Result<bool, Failure> {
         let Some(file) = sink.as_file() else { return sink.write(&self.buffer[from], offset) };
         let mut from = from;
         let mut offset = offset;
@@ -170,7 +175,11 @@ impl Io for Ring {
                 Err(error) => return Err(sink.failed(&error)),
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 
     fn idle(&self) -> Idle {

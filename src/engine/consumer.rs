@@ -1,0 +1,99 @@
+//! Who takes the bytes of a stream, on a thread of its own: a slow one delays nothing but itself.
+
+use std::{
+    io,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::{
+    inbox::Inbox,
+    message::{Alarm, Message},
+    tap::{Source, Tap},
+};
+use crate::{files::descriptor::Descriptor, orders::Failure, stream::Next};
+
+/// Takes a stream from its first byte to its last.
+pub(crate) trait Consumer: Send {
+    /// Takes everything, up to [`Next::End`], and makes of it what it should be. Returns what that
+    /// is called, if it has a name. What comes before the end is not proven yet.
+    ///
+    /// # Errors
+    /// What the source says, or what is wrong at this end: then the transfer ends with that.
+    fn consume(self: Box<Self>, source: &mut Source) -> Result<Option<PathBuf>, Failure>;
+}
+
+/// A consumer at work.
+pub(crate) struct Running {
+    tap: Tap,
+    over: Receiver<()>,
+}
+
+impl Running {
+    /// Starts the thread. What comes of it is reported as
+    /// [`Stored::Over`](super::message::Stored::Over).
+    ///
+    /// # Errors
+    /// The system has none.
+    pub(crate) fn start(
+        tap: Tap,
+        mut source: Source,
+        consumer: Box<dyn Consumer>,
+        reports: &Inbox<Message>,
+    ) -> io::Result<Self> {
+        let (done, over) = bounded::<()>(0);
+        let alarm = Alarm(reports.clone());
+        thread::Builder::new().name("uget-out".to_owned()).spawn(move || {
+            let (_alarm, _done) = (alarm, done);
+            let result = consumer.consume(&mut source);
+            source.over(result);
+        })?;
+        Ok(Self { tap, over })
+    }
+
+    /// The other end of it.
+    pub(crate) fn tap(&self) -> Tap {
+        self.tap.clone()
+    }
+
+    /// The transfer is over: the consumer may take what is there in order, in so much time.
+    pub(crate) fn finish(&self, patience: Duration) {
+        self.tap.fail();
+        // Nothing is ever sent; the other end goes when the thread is over.
+        let _ = self.over.recv_timeout(patience);
+        self.tap.close();
+    }
+}
+
+impl Consumer for Descriptor {
+    fn consume(self: Box<Self>, source: &mut Source) -> Result<Option<PathBuf>, Failure> {
+        let mut deserted = None;
+        loop {
+            match source.next(LOOK)? {
+                Next::Bytes => {
+                    let count = self.write(source.piece())?;
+                    source.consume(count);
+                }
+                Next::End => return Ok(None),
+                // A reader may leave with the last byte, before it is known here that it was the
+                // last, so it must be gone for a while.
+                Next::Quiet if self.is_deserted() => {
+                    let since = *deserted.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= GRACE {
+                        return Err(self.deserted());
+                    }
+                }
+                Next::Quiet | Next::Broken => deserted = None,
+            }
+        }
+    }
+}
+
+/// How often a reader is looked after while nothing comes.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long a reader may be gone.
+const GRACE: Duration = Duration::from_millis(300);
