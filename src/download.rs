@@ -1,5 +1,7 @@
 //! The facade: build a [`Download`], run it, get a [`Report`].
 
+mod address;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -21,7 +23,7 @@ use crate::{
         delivery::Delivery,
         descriptors_left,
         shelf::{Published, Shelf, no_thread},
-        tap::tap,
+        source::Source,
     },
     error::{Error, ErrorKind, outcome},
     event::{Counter, Event, Observer},
@@ -42,6 +44,8 @@ use crate::{
     stream::Shape,
     transfer::Transfer,
 };
+
+pub use self::address::http_url;
 
 /// Stops a running download from another thread; cheap to clone.
 #[derive(Clone)]
@@ -183,7 +187,7 @@ impl Download {
         let id = fleet.add(Transfer::new(url.clone(), policy, held, Duration::ZERO));
         let mut stream = None;
         if let Some(descriptor) = output.descriptor() {
-            let (tap, source) = tap(shape, checks.clone(), id, inbox.clone());
+            let (tap, source) = Source::new(shape, checks.clone(), id, inbox.clone());
             let running = Running::start(tap, source, Box::new(descriptor), &inbox);
             stream =
                 Some(running.map_err(|error| no_thread(StoreOp::Create, &error)).map_err(early)?);
@@ -210,7 +214,9 @@ impl Download {
         };
         coordinator.run();
         if let Some(stream) = stream {
-            stream.finish(if coordinator.cancelled.is_some() { Duration::ZERO } else { DRAIN });
+            let waited = coordinator.ending.map_or(Duration::ZERO, |since| since.elapsed());
+            let waited = if coordinator.cancelled.is_some() { DRAIN } else { waited };
+            stream.finish(DRAIN.saturating_sub(waited));
         }
         conclude(&mut coordinator, id)
     }
@@ -282,44 +288,6 @@ fn within_memory(
         }
         enough => enough,
     }
-}
-
-/// An absolute http or https URL with a host, from text that may be anything. It is not repeated in
-/// the error, because it may hold secrets.
-///
-/// # Errors
-/// [`ErrorKind::BadUrl`], with what was probably meant.
-pub fn http_url(text: &str) -> Result<Url, Error> {
-    let bad = |what: String| Error::new(ErrorKind::BadUrl, what);
-    let Some((scheme, rest)) = text.split_once("://") else {
-        let error = bad("the URL has no scheme".to_owned());
-        return Err(match probably_meant(text) {
-            Some(url) => error.with_hint(format!("did you mean {url}")),
-            None => error,
-        });
-    };
-    // The URL standard would skip these slashes and take the path's first segment for a host.
-    if rest.starts_with(['/', '\\']) && scheme.to_ascii_lowercase().starts_with("http") {
-        return Err(bad("unusable URL: no host".to_owned()));
-    }
-    let url = Url::parse(text).map_err(|why| bad(format!("unusable URL: {why}")))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        "http" | "https" => Err(bad("unusable URL: no host".to_owned())),
-        other => {
-            let shown = http::escape(other.as_bytes(), SCHEME_SHOWN);
-            Err(bad(format!("unsupported scheme {shown}")).with_hint("http and https work"))
-        }
-    }
-}
-
-/// The URL that a text without `://` probably stands for; nothing that may hold a password.
-fn probably_meant(text: &str) -> Option<String> {
-    let bare = text.split(['?', '#']).next().filter(|bare| !bare.is_empty())?;
-    let plausible = !bare.contains('@')
-        && !bare.starts_with(['/', '.', '-', ':'])
-        && !["http:", "https:"].iter().any(|scheme| bare.starts_with(scheme));
-    plausible.then(|| format!("http://{}", http::escape(bare.as_bytes(), URL_SHOWN)))
 }
 
 /// What the options mean to the state machine.
@@ -509,7 +477,3 @@ const PAGE: usize = 4096;
 /// Descriptors that a download needs besides its sockets and what is open when they are counted:
 /// the journal and its successor, a look-up, a socket that races another.
 const DESCRIPTORS_OWN: usize = 5;
-/// How much of a scheme that is not ours is quoted, in characters.
-const SCHEME_SHOWN: usize = 20;
-/// How much of what was probably meant is quoted, in characters.
-const URL_SHOWN: usize = 200;

@@ -141,7 +141,7 @@ impl Shell<'_> {
                 }
                 other => panic!("nothing to skip: {other:?}"),
             },
-            Command::Shrink { .. } | Command::Note(_) => {}
+            Command::Shrink { .. } | Command::Withhold | Command::Note(_) => {}
             Command::Close { conn } => match self.conns.get_mut(&conn) {
                 Some(State::Opening | State::Idle) => drop(self.conns.remove(&conn)),
                 Some(

@@ -12,7 +12,8 @@ use crossbeam_channel::{Receiver, bounded};
 use super::{
     inbox::Inbox,
     message::{Alarm, Message},
-    tap::{Source, Tap},
+    source::Source,
+    tap::Tap,
 };
 use crate::{files::descriptor::Descriptor, orders::Failure, stream::Next};
 

@@ -135,7 +135,6 @@ impl Coordinator<'_> {
             Message::Store(id, stored) => self.handle_store(now, id, stored),
             Message::Cancel(signal) => {
                 self.cancelled.get_or_insert(signal);
-                self.deliveries.values().for_each(Delivery::cancel);
                 self.stop(now, &Failure::Cancelled { signal });
             }
             Message::Panicked => self.stop(now, &Failure::Internal("a thread ended by a panic")),
@@ -256,6 +255,7 @@ impl Coordinator<'_> {
                 Some(job) => job,
                 None => return,
             },
+            Command::Withhold => return delivery.withhold(),
             Command::Keep => FileJob::Keep,
             Command::Abandon { keep } => delivery.abandon(keep),
             Command::Note(note) => {

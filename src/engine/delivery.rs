@@ -81,8 +81,8 @@ impl Delivery {
         self.sink.clone()
     }
 
-    /// Somebody wants it to end: nothing more goes to a consumer.
-    pub(super) fn cancel(&self) {
+    /// What is published is not wanted any more: nothing more goes to a consumer.
+    pub(super) fn withhold(&self) {
         self.tap.iter().for_each(Tap::close);
     }
 

@@ -18,6 +18,7 @@ mod post;
 mod raw;
 pub(crate) mod shelf;
 mod socket;
+pub(crate) mod source;
 mod stop;
 pub(crate) mod tap;
 mod told;

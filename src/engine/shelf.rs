@@ -224,13 +224,10 @@ impl Shelf {
         follower: Option<Follower>,
     ) -> Result<Published, Failure> {
         let mut computed = Vec::new();
-        match (&self.output, follower) {
-            (Some(Output::File(store)), Some(follower)) => {
-                let path = store.part_path();
-                let result = follower.finish(total);
-                computed = result.map_err(|e| sink::failure(StoreOp::Read, &path, &e))?;
-            }
-            _ => {}
+        if let (Some(Output::File(store)), Some(follower)) = (&self.output, follower) {
+            let path = store.part_path();
+            let result = follower.finish(total);
+            computed = result.map_err(|e| sink::failure(StoreOp::Read, &path, &e))?;
         }
         self.checks.verify(&computed)?;
         let path = match self.output.take() {

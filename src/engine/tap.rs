@@ -1,28 +1,11 @@
-//! A stream between the planes: [`Tap`] is the end that the coordinator and its shelf hold,
-//! [`Source`] the end of the consumer, who takes the bytes in order, hashed on the way.
+//! The end of a stream that the coordinator and the shelf hold.
 
-use std::{
-    io::{self, Read},
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{
-    inbox::Inbox,
-    message::{Message, Stored},
-    shelf::Published,
-};
 use crate::{
-    files::{
-        checks::Checks,
-        hasher::{Computed, Hasher},
-        sink::Sink,
-    },
-    fleet::TransferId,
-    options::{Algorithm, Digest},
-    orders::Failure,
-    stream::{self, Inlet, Next, Outlet, Shape},
+    files::{checks::Checks, sink::Sink},
+    options::Digest,
+    stream::{Inlet, Outlet, Shape, stream},
 };
 
 /// What the coordinator and the shelf have of a stream; cheap to clone.
@@ -32,46 +15,18 @@ pub(crate) struct Tap {
     checks: Arc<Mutex<Checks>>,
 }
 
-/// What a consumer has of a stream: bytes in order, and in the end the word that they were all,
-/// and the right ones.
-pub(crate) struct Source {
-    outlet: Outlet,
-    tap: Tap,
-    id: TransferId,
-    reports: Inbox<Message>,
-    /// At work from the first byte on.
-    hashers: Vec<(Algorithm, Hasher)>,
-    /// Everything below is hashed.
-    hashed: u64,
-    /// Everything below is consumed, as far as the coordinator knows.
-    told: u64,
-    /// What the whole has come to.
-    verdict: Option<Result<Vec<Computed>, Failure>>,
-}
-
-/// A stream of transfer `id`.
-pub(crate) fn tap(
-    shape: Shape,
-    checks: Checks,
-    id: TransferId,
-    reports: Inbox<Message>,
-) -> (Tap, Source) {
-    let (inlet, outlet) = stream::stream(shape);
-    let tap = Tap { inlet, checks: Arc::new(Mutex::new(checks)) };
-    let source = Source {
-        outlet,
-        tap: tap.clone(),
-        id,
-        reports,
-        hashers: Vec::new(),
-        hashed: 0,
-        told: 0,
-        verdict: None,
-    };
-    (tap, source)
-}
-
 impl Tap {
+    /// A stream, and its consumer's end.
+    pub(super) fn new(shape: Shape, checks: Checks) -> (Self, Outlet) {
+        let (inlet, outlet) = stream(shape);
+        (Self { inlet, checks: Arc::new(Mutex::new(checks)) }, outlet)
+    }
+
+    /// How far beyond what was consumed may be written.
+    pub(super) fn window(&self) -> u64 {
+        self.inlet.window()
+    }
+
     /// Makes it ready for an object from its first byte on, whatever came before. The server
     /// states these digests of it. `None` if the consumer has begun with another.
     pub(super) fn prepare(&self, stated: &[Digest]) -> Option<Sink> {
@@ -97,128 +52,8 @@ impl Tap {
         self.inlet.close();
     }
 
-    fn checks(&self) -> MutexGuard<'_, Checks> {
+    /// What is demanded, stated and printed.
+    pub(super) fn checks(&self) -> MutexGuard<'_, Checks> {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-impl Source {
-    /// Waits for bytes, as long as `patience`. Never [`Next::Broken`].
-    ///
-    /// # Errors
-    /// It ends here and is not whole ([`Failure::Cancelled`]; the transfer knows why), or it is
-    /// whole and not what its digest names.
-    pub(crate) fn next(&mut self, patience: Duration) -> Result<Next, Failure> {
-        let mut next = self.outlet.next(Duration::ZERO);
-        if next == Next::Quiet {
-            // The consumer is ahead of the connections: whatever room there is, they may have.
-            let at = self.outlet.at();
-            if at > std::mem::replace(&mut self.told, at) {
-                self.reports.send_soon(Message::Store(self.id, Stored::Consumed(at)));
-            }
-            next = self.outlet.next(patience);
-        }
-        match next {
-            Next::Bytes => self.hash(),
-            Next::Quiet => {}
-            Next::End => self.verify()?,
-            Next::Broken => return Err(Failure::Cancelled { signal: 0 }),
-        }
-        Ok(next)
-    }
-
-    /// The next bytes, if [`Self::next`] has found some.
-    pub(crate) fn piece(&self) -> &[u8] {
-        self.outlet.bytes()
-    }
-
-    /// So many of [`Self::piece`] are taken.
-    pub(crate) fn consume(&mut self, count: usize) {
-        let at = self.outlet.at() + count as u64;
-        if self.outlet.consume(count) && at - self.told >= self.tap.inlet.window() / SHARE {
-            self.told = at;
-            self.reports.send(Message::Store(self.id, Stored::Consumed(at)));
-        }
-    }
-
-    /// What a consumer has come to: its word counts once it has taken all of what was proven.
-    pub(crate) fn over(&mut self, result: Result<Option<PathBuf>, Failure>) {
-        let over = result.and_then(|path| match self.verdict.take() {
-            Some(Ok(computed)) => {
-                Ok(Published { path, digests: self.tap.checks().checked(computed) })
-            }
-            Some(Err(failure)) => Err(failure),
-            None => Err(Failure::Internal("a stream was left before its end")),
-        });
-        self.reports.send(Message::Store(self.id, Stored::Over(over)));
-    }
-
-    /// Hashes what is new.
-    fn hash(&mut self) {
-        let at = self.outlet.at();
-        if at == 0 && self.hashed == 0 {
-            let algorithms = self.tap.checks().algorithms();
-            self.hashers = algorithms.into_iter().map(|of| (of, Hasher::new(of))).collect();
-        }
-        let end = at + self.outlet.bytes().len() as u64;
-        if end > self.hashed {
-            let known = usize::try_from(self.hashed.saturating_sub(at)).unwrap_or(0);
-            let new = self.outlet.bytes().get(known..).unwrap_or_default();
-            self.hashers.iter_mut().for_each(|(_, hasher)| hasher.update(new));
-            self.hashed = end;
-        }
-    }
-
-    fn verify(&mut self) -> Result<(), Failure> {
-        if self.verdict.is_none() {
-            if self.hashed == 0 {
-                self.hash();
-            }
-            let computed = |(of, hasher): (Algorithm, Hasher)| (of, hasher.finish());
-            let computed: Vec<_> = self.hashers.drain(..).map(computed).collect();
-            let verified = self.tap.checks().verify(&computed);
-            self.verdict = Some(verified.map(|()| computed));
-        }
-        match &self.verdict {
-            Some(Err(failure)) => Err(failure.clone()),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Read for Source {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.next(LONG).map_err(|failure| io::Error::other(Broken(failure)))? {
-                Next::Bytes => {
-                    let count = self.piece().len().min(buffer.len());
-                    if let Some(room) = buffer.get_mut(..count) {
-                        room.copy_from_slice(self.piece().get(..count).unwrap_or_default());
-                    }
-                    self.consume(count);
-                    return Ok(count);
-                }
-                Next::End => return Ok(0),
-                Next::Quiet | Next::Broken => {}
-            }
-        }
-    }
-}
-
-/// Why a stream ends before its end, as an I/O error.
-#[derive(Debug)]
-pub(crate) struct Broken(pub(crate) Failure);
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the stream ends before the object does")
-    }
-}
-
-impl std::error::Error for Broken {}
-
-/// The coordinator is told at once when such a share of the window was consumed.
-const SHARE: u64 = 4;
-
-/// A reader waits for as long as it takes; it looks up now and then.
-const LONG: Duration = Duration::from_secs(60);

@@ -319,6 +319,7 @@ impl Fleet {
             | Command::Publish { .. }
             | Command::Refetch { .. }
             | Command::Keep
+            | Command::Withhold
             | Command::Abandon { .. }
             | Command::Note(_) => {}
         }

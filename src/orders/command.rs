@@ -99,6 +99,9 @@ pub enum Command {
         /// The complete length.
         total: u64,
     },
+    /// What is being published is not wanted any more: the consumer of a stream takes nothing more.
+    /// Not answered, but by the [`StoreEvent::Published`] that is due.
+    Withhold,
     /// The digest did not match, and these bytes are fetched again from a better place: they are
     /// not there after all, and the part file takes bytes once more. The answer to a
     /// [`StoreEvent::Published`] that failed; answered by [`StoreEvent::Prepared`].

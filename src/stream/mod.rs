@@ -8,8 +8,8 @@
 //! splices it onward would see the next bytes in the place of these.
 //!
 //! Nothing here can wait for itself: parts are leased only up to the end of the window, so that a
-//! byte that is on its way has its room already; a plain stream, which is leased whole, is told that
-//! there is no room and asks again.
+//! byte that is on its way has its room already; a plain stream, which is leased whole, is told
+//! that there is no room and asks again.
 
 #![forbid(unsafe_code)]
 

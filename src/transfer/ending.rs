@@ -50,7 +50,7 @@ impl Transfer {
     /// came from elsewhere than the place that is trusted, those are fetched from there, once.
     pub(super) fn not_published(&mut self, failure: Failure) {
         if let Some(stopped) = self.end.stopped.take() {
-            return self.fail(stopped, None, 0);
+            return self.fail(stopped.failure, None, 0);
         }
         let digest = matches!(failure, Failure::Digest { .. });
         let trusted = self.edition.object.as_ref().map(|object| object.place);
@@ -150,6 +150,7 @@ impl Transfer {
                 Command::Prepare { .. } | Command::Refetch { .. } => self.store = Store::Unready,
                 Command::Publish { .. } | Command::Keep => self.store = Store::Ready,
                 Command::Receive { .. } | Command::Skip { .. } | Command::Shrink { .. } => {}
+                Command::Withhold => {}
                 Command::Close { .. } | Command::Abandon { .. } | Command::Note(_) => {
                     self.commands.push_back(command);
                 }

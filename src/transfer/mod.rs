@@ -126,7 +126,7 @@ enum Store {
 struct End {
     trouble: Option<Trouble>,
     /// A stop that came while the name was made.
-    stopped: Option<Failure>,
+    stopped: Option<Trouble>,
 }
 
 /// What is counted from the start to the end.
@@ -225,7 +225,7 @@ impl Transfer {
         if let (Some(deadline), Some(limit)) = (self.deadline(), self.policy.max_time)
             && deadline <= self.now
         {
-            self.fail(Failure::Timeout { phase: Phase::Transfer, limit }, None, 0);
+            self.on_stop(Failure::Timeout { phase: Phase::Transfer, limit });
         }
         let planned = self.edition.planned;
         self.places.handle_timeout(self.now, planned);
@@ -244,9 +244,14 @@ impl Transfer {
         news
     }
 
-    /// When the whole transfer must be over; once every byte is there it is the store's time.
+    /// When the whole transfer must be over; once every byte is there it is the store's time, but
+    /// that of a stream's consumer counts.
     fn deadline(&self) -> Option<Duration> {
-        let over = matches!(self.stage, Stage::Publishing | Stage::Failing | Stage::Over);
+        let over = match self.stage {
+            Stage::Publishing => self.policy.window.is_none() || self.end.stopped.is_some(),
+            Stage::Failing | Stage::Over => true,
+            _ => false,
+        };
         self.policy.max_time.filter(|_| !over).map(|time| self.started.saturating_add(time))
     }
 
@@ -312,7 +317,11 @@ impl Transfer {
     /// A stop that meets a publication under way cannot undo it: what the store says decides.
     fn on_stop(&mut self, failure: Failure) {
         if self.store == Store::Publishing {
-            self.end.stopped.get_or_insert(failure);
+            if self.end.stopped.is_none() && self.policy.window.is_some() {
+                self.commands.push_back(Command::Withhold);
+            }
+            let trouble = self.trouble_at(self.places.first().asked.clone(), Some(failure));
+            self.end.stopped.get_or_insert(trouble);
         } else {
             self.fail(failure, None, 0);
         }

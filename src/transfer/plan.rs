@@ -68,8 +68,8 @@ pub(super) fn piece(policy: &Policy, pace: &Pace, left: u64, connections: usize)
     Piece::About(even(size.min(fair).clamp(MIN_PART, MAX_PART), grain))
 }
 
-/// The longest part of a stream: every connection has one, and another one waits for it. A lease may
-/// be half as long again.
+/// The longest part of a stream: every connection has one, and another one waits for it. A lease
+/// may be half as long again.
 pub(super) fn grain(policy: &Policy, connections: usize) -> u64 {
     let parts = 2 * connections.max(2) as u64;
     policy.window.map_or(u64::MAX, |window| (window / parts).max(1))

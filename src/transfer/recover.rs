@@ -83,7 +83,7 @@ impl Transfer {
         }
         self.obey(&mut lost);
         if lost.failure == Failure::Stale {
-            self.close_old(lost.place);
+            self.close_idle(lost.place);
         }
         let lost = if lost.place == self.places.lead {
             lost
@@ -199,12 +199,10 @@ impl Transfer {
         once && self.budget.may_excuse()
     }
 
-    /// One connection was dead when it was needed: those to the same place that have had nothing to
-    /// do for some time are as dead.
-    fn close_old(&mut self, place: usize) {
-        let now = self.now;
-        let old = |link: &Link| now.saturating_sub(link.since) >= OLD;
-        self.close_which(|link| link.is_idle() && link.place == place && old(link));
+    /// One connection was dead when it was needed. Others that have had nothing to do meanwhile, as
+    /// when the consumer of a stream stood still, are as dead: the span is not to try them all.
+    fn close_idle(&mut self, place: usize) {
+        self.close_which(|link| link.is_idle() && link.place == place);
     }
 
     fn excuse(&mut self, lost: &Lost) {
@@ -394,9 +392,6 @@ impl Transfer {
         }
     }
 }
-
-/// No server closes a connection that has had nothing to do for less.
-const OLD: Duration = Duration::from_secs(1);
 
 /// Answers in a row that may be lies or garbage, the last of which is final (PG-17).
 const LIES_MAX: u32 = 4;

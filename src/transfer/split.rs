@@ -38,7 +38,8 @@ impl Transfer {
         share >= self.policy.min_split.max(1) || slow && self.policy.min_split <= job.owes()
     }
 
-    /// Whether the consumer of a stream has taken, but for little, all that is before a job's bytes.
+    /// Whether the consumer of a stream has taken, but for little, all that is before a job's
+    /// bytes.
     fn is_awaited(&self, job: &Job) -> bool {
         let ahead = job.at.saturating_sub(self.counts.consumed);
         job.at == self.edition.work.frontier()

@@ -62,10 +62,12 @@ impl Transfer {
     }
 
     /// Why it fails, as soon as that is known: before it is over, which takes as long as the
-    /// slowest of what runs still.
+    /// slowest of what runs still. A stream may
+    /// still come to a good end.
     #[must_use]
     pub fn trouble(&self) -> Option<&Trouble> {
-        self.end.trouble.as_ref()
+        let stopped = self.end.stopped.as_ref().filter(|_| self.policy.window.is_some());
+        self.end.trouble.as_ref().or(stopped)
     }
 
     /// The origin that it talks to now.

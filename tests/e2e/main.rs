@@ -36,6 +36,7 @@ mod retry;
 mod retry_after;
 mod signals;
 mod stated;
+mod streams;
 mod strict206;
 mod timeout;
 mod trickle;

@@ -179,7 +179,7 @@ impl Witness {
             }
             Command::Keep => return Err("kept what was never there".into()),
             Command::Abandon { .. } => party.abandons += 1,
-            Command::Note(_) => {}
+            Command::Withhold | Command::Note(_) => {}
         }
         Ok(())
     }

@@ -375,7 +375,7 @@ impl World {
                     self.members[id.0 as usize].disk.forget();
                 }
             }
-            Command::Note(_) => {}
+            Command::Withhold | Command::Note(_) => {}
         }
         Ok(())
     }
