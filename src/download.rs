@@ -5,6 +5,7 @@ mod address;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::RangeBounds,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -38,9 +39,9 @@ use crate::{
     http::{self, request::Field},
     link::{Limits, SLACK},
     net::{Connector, resolve::split_zone},
-    options::{Connections, EngineChoice, Fsync, Options},
+    options::{Connections, EngineChoice, Fsync, Options, RangeSpec},
     orders::{Account, Failure, Policy, Route, StoreOp, View},
-    report::{Report, ReportedDigest, Strategy},
+    report::{Report, ReportedDigest, Slice, Strategy},
     stream::Shape,
     transfer::Transfer,
 };
@@ -106,6 +107,18 @@ impl Download {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller { inbox: self.inbox.clone(), signal: Arc::clone(&self.signal) }
+    }
+
+    /// Downloads these bytes of the object alone, half-open as ranges are: `0..500`, `500..`. The
+    /// report, digests and progress are of the slice; where the object ends earlier, so does it.
+    /// ([`RangeSpec::Suffix`] in [`Options::range`] counts from the end.)
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] where there is nothing in `range`.
+    pub fn range(mut self, range: impl RangeBounds<u64>) -> Result<Self, Error> {
+        let none = || Error::new(ErrorKind::Usage, "a range without a byte in it");
+        self.options.range = Some(RangeSpec::of(range).ok_or_else(none)?);
+        Ok(self)
     }
 
     /// Has bytes that are on disk already read for digests in this way, instead of into a buffer.
@@ -303,6 +316,7 @@ fn policy(url: &Url, options: &Options, connections: Connections) -> Result<Poli
         part_size: options.part_size,
         first_part: options.part_size.unwrap_or(defaults.first_part),
         min_split: options.min_split.unwrap_or(defaults.min_split),
+        slice: options.slice(),
         pin: options.pin,
         digest: !options.digests.is_empty(),
         retries: options.retries,
@@ -439,6 +453,10 @@ fn report(
         final_url: http::redact(&account.final_url),
         path,
         size: view.done,
+        slice: account
+            .extent
+            .filter(|of| !of.is_all())
+            .map(|of| Slice { range: of.wanted, complete_length: of.complete }),
         transferred: view.done.saturating_sub(view.resumed),
         resumed: view.resumed,
         etag: account

@@ -64,6 +64,6 @@ pub use event::{Counter, Event, Observer, Phase};
 pub use files::reread::ReadBack;
 pub use options::{
     Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, MEMORY_MIN,
-    Network, Options, Pin, Proxies, Resolve, Secret, Target, Tls,
+    Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target, Tls,
 };
-pub use report::{Report, ReportedDigest, Strategy};
+pub use report::{Report, ReportedDigest, Slice, Strategy};

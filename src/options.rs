@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use url::Url;
 
+pub use crate::http::field::RangeSpec;
 pub use crate::orders::{Connections, Pin};
 use crate::{http::field::StatedDigest, orders::Policy};
 
@@ -272,6 +273,8 @@ pub struct Options {
     pub target: Target,
     /// Take the name from `Content-Disposition` where there is one (`--remote-name`).
     pub remote_name: bool,
+    /// The bytes of the object that are wanted; all of them by default.
+    pub range: Option<RangeSpec>,
     /// How many connections.
     pub connections: Connections,
     /// A fixed part size in bytes.
@@ -333,12 +336,20 @@ pub struct Options {
     pub tls: Tls,
 }
 
+impl Options {
+    /// The slice that is wanted: `0-` is everything, and none.
+    pub(crate) fn slice(&self) -> Option<RangeSpec> {
+        self.range.filter(|range| *range != RangeSpec::From(0))
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         let policy = Policy::default();
         Self {
             target: Target::Directory(PathBuf::from(".")),
             remote_name: false,
+            range: None,
             connections: policy.connections,
             part_size: policy.part_size,
             min_split: None,

@@ -1,6 +1,6 @@
 //! What a finished download reports.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::Range, path::PathBuf, time::Duration};
 
 /// How the bytes came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,16 @@ impl Strategy {
     }
 }
 
-/// A digest of the whole object.
+/// A slice of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Which bytes, half-open.
+    pub range: Range<u64>,
+    /// The complete length of the object.
+    pub complete_length: u64,
+}
+
+/// A digest of what was downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReportedDigest {
@@ -55,8 +64,11 @@ pub struct Report {
     pub final_url: String,
     /// The published file; absent for standard output.
     pub path: Option<PathBuf>,
-    /// The complete length in bytes.
+    /// The complete length in bytes; of a slice, its own.
     pub size: u64,
+    /// Which bytes of the object these are, if they are not all; absent as well where no answer
+    /// told.
+    pub slice: Option<Slice>,
     /// Bytes fetched in this run.
     pub transferred: u64,
     /// Bytes of earlier runs that were used.
@@ -105,6 +117,7 @@ impl Report {
             url,
             path: None,
             size: 0,
+            slice: None,
             transferred: 0,
             resumed: 0,
             etag: None,

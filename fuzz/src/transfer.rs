@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use uget::{
-    http::response::Head,
+    http::{field::RangeSpec, response::Head},
     orders::{
         Accept, Attempt, Command, Conn, ConnEvent, Connections, Ended, Event, Failure, OPEN_END,
         Phase, Policy, StoreEvent, StoreOp,
@@ -53,6 +53,11 @@ pub fn transfer(data: &[u8]) {
             0 => Connections::Exactly(1),
             1 => Connections::Auto { max: 8 },
             _ => Connections::Exactly(4),
+        },
+        slice: match octets.len() % 4 {
+            0 => RangeSpec::of(1 << 10..1 << 17),
+            1 => Some(RangeSpec::Suffix(1 << 17)),
+            _ => None,
         },
         first_part: 1 << 16,
         min_split: 1 << 16,

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use uget::{Algorithm, Digest, EngineChoice, Pin};
+use uget::{Algorithm, Digest, EngineChoice, Pin, RangeSpec};
 
 use super::{bench::BenchArgs, exit, serve::ServeArgs, size};
 
@@ -73,6 +73,9 @@ pub(crate) struct OutputArgs {
     /// Take the name from Content-Disposition where the server sends one
     #[arg(long, conflicts_with = "output")]
     pub(crate) remote_name: bool,
+    /// Only these bytes: FIRST-LAST, both included, FIRST- to the end, or -LENGTH, the last ones
+    #[arg(long, value_name = "A-B", allow_negative_numbers = true)]
+    pub(crate) range: Option<RangeSpec>,
     /// Sync data and directory before the name is published (default: when a digest is given)
     #[arg(long, conflicts_with = "no_fsync")]
     pub(crate) fsync: bool,

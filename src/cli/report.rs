@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use uget::{Error, ErrorKind, Event, Phase, Report, ReportedDigest};
+use uget::{Error, ErrorKind, Event, Phase, Report, ReportedDigest, Slice};
 
 use super::{exit, message, text};
 
@@ -17,6 +17,7 @@ pub(crate) fn success(report: &Report) -> Value {
         "final_url": report.final_url,
         "path": report.path.as_ref().map(|path| path.to_string_lossy()),
         "size": report.size,
+        "slice": report.slice.as_ref().map(slice),
         "transferred": report.transferred,
         "resumed": report.resumed,
         "etag": report.etag,
@@ -37,6 +38,12 @@ pub(crate) fn success(report: &Report) -> Value {
         "transfer_elapsed": seconds(report.transfer_elapsed),
         "exit_code": 0,
     })
+}
+
+/// Half-open, as all ranges are that are not HTTP's.
+fn slice(of: &Slice) -> Value {
+    let Slice { range, complete_length } = of;
+    json!({ "start": range.start, "end": range.end, "complete_length": complete_length })
 }
 
 fn digest(of: &ReportedDigest) -> Value {
@@ -194,6 +201,7 @@ mod tests {
                   "schema": 1,
                   "sha256": "ab12",
                   "size": 1000,
+                  "slice": null,
                   "strategy": "ranges",
                   "transfer_elapsed": 1.0,
                   "transferred": 600,

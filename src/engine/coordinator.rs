@@ -246,9 +246,9 @@ impl Coordinator<'_> {
     fn execute_store(&mut self, id: TransferId, command: Command) {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         let job = match command {
-            Command::Prepare { total, validators, resume, .. } => {
+            Command::Prepare { extent, validators, resume, .. } => {
                 let account = self.fleet.transfer(id).account();
-                delivery.prepare(total, validators, resume, &account)
+                delivery.prepare(extent, validators, resume, &account)
             }
             Command::Refetch { lost } => delivery.refetch(lost),
             Command::Publish { total } => match delivery.publish(total) {

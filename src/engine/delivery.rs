@@ -20,7 +20,7 @@ use crate::{
     },
     http::{self, field::Validators},
     journal::Claim,
-    orders::{Account, Failure, StoreEvent, View},
+    orders::{Account, Extent, Failure, StoreEvent, View},
     range::RangeSet,
 };
 
@@ -89,13 +89,13 @@ impl Delivery {
     /// The job that makes the output ready.
     pub(super) fn prepare(
         &mut self,
-        total: Option<u64>,
+        extent: Option<Extent>,
         validators: Validators,
         resume: bool,
         account: &Account,
     ) -> Job {
         self.follower = None;
-        Job::Prepare(Box::new(Plan::new(total, validators, resume, account)))
+        Job::Prepare(Box::new(Plan::new(extent, validators, resume, account)))
     }
 
     /// The job that takes these bytes for missing, so that they can come once more.

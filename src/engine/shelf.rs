@@ -26,7 +26,7 @@ use crate::{
     http::{self, field::Validators},
     journal::Claim,
     options::{Algorithm, Digest},
-    orders::{Account, Failure, Found, StoreOp},
+    orders::{Account, Extent, Failure, Found, StoreOp},
     range::RangeSet,
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Shelf {
 /// What the first answer has told.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    total: Option<u64>,
+    extent: Option<Extent>,
     validators: Validators,
     resume: bool,
     disposition: Option<Vec<u8>>,
@@ -78,14 +78,14 @@ pub(crate) struct Published {
 
 impl Plan {
     pub(super) fn new(
-        total: Option<u64>,
+        extent: Option<Extent>,
         validators: Validators,
         resume: bool,
         account: &Account,
     ) -> Self {
         let stated = account.stated.as_ref().map(Digest::from_stated).unwrap_or_default();
         let disposition = account.disposition.clone();
-        Self { total, validators, resume, disposition, stated }
+        Self { extent, validators, resume, disposition, stated }
     }
 }
 
@@ -133,7 +133,7 @@ impl Shelf {
         let hashed = !algorithms.is_empty();
         let prepared = match &mut self.output {
             Some(Output::File(store)) => {
-                let file = store.prepare(plan.total, &plan.validators, plan.resume)?;
+                let file = store.prepare(plan.extent.as_ref(), &plan.validators, plan.resume)?;
                 let done = if plan.resume { self.held.clone() } else { RangeSet::new() };
                 Prepared::file(store, file, done, (algorithms, self.checks.read_back))?
             }
@@ -167,14 +167,16 @@ impl Shelf {
 
     /// Decides the name that the first answer tells, and looks at what is there.
     fn name(&mut self, plan: &Plan, note: impl FnOnce(String)) -> Result<Option<Found>, Failure> {
-        let Some(Output::Named { directory, url, resume, force, patience }) = &self.output else {
+        let Some(Output::Named { directory, url, slice, resume, force, patience }) = &self.output
+        else {
             return Ok(None);
         };
         let proposed = plan.disposition.as_deref().and_then(http::field::disposition_filename);
         let proposed = proposed.as_deref().and_then(name::from_disposition);
         let target = inside(directory, proposed.unwrap_or_else(|| name::from_url(url)));
         let (replace, resume, sync) = (false, *resume, self.checks.sync);
-        let wanted = Wanted { target: target.clone(), replace, url, resume, sync };
+        let slice = *slice;
+        let wanted = Wanted { target: target.clone(), replace, url, slice, resume, sync };
         let opened = Store::open(wanted, &mut || patience.check())?;
         // What was not hashed cannot be said to have a digest.
         let usable = !force && self.checks.algorithms().is_empty();

@@ -72,7 +72,8 @@ fn kind(failure: &Failure) -> ErrorKind {
         Failure::Status { status, .. } | Failure::Patience { status, .. } => {
             ErrorKind::Status(*status)
         }
-        Failure::Range(RangeFault::Ignored) | Failure::Unpinned => ErrorKind::Range,
+        Failure::Range(RangeFault::Ignored | RangeFault::Unsliced | RangeFault::Beyond(_))
+        | Failure::Unpinned => ErrorKind::Range,
         Failure::Range(_) => ErrorKind::Protocol,
         Failure::Changed(_) => ErrorKind::Changed,
         Failure::TooLarge { .. } => ErrorKind::TooLarge,
@@ -123,6 +124,12 @@ fn hint(failure: &Failure) -> Option<&'static str> {
             "--restart-on-change starts over once; if several servers answer for this name, \
              --spread-ips off stays with one",
         ),
+        Failure::Range(RangeFault::Unsliced) => {
+            Some("without --range all of it comes: -o - | tail -c +N | head -c LENGTH cuts it")
+        }
+        Failure::Range(RangeFault::Beyond(_)) => {
+            Some("--range -N takes the last N bytes, whatever the length")
+        }
         Failure::Unpinned => Some("give a digest with --sha256, or use --pin none"),
         Failure::TooLarge { .. } => Some("--max-size SIZE sets the limit"),
         Failure::Store { op: StoreOp::Lock, .. } => Some("another uget is at work on this target"),

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     event::{Event, Observer, Phase},
     journal::Held,
-    options::{Options, Target},
+    options::{Options, RangeSpec, Target},
     orders::{Failure, Finished, StoreOp},
 };
 
@@ -39,6 +39,8 @@ pub(crate) enum Output {
         directory: PathBuf,
         /// The URL asked for: its last segment is the name if the answer has none.
         url: Url,
+        /// What of it is wanted, if not all.
+        slice: Option<RangeSpec>,
         /// Whether what is there may be resumed.
         resume: bool,
         /// Whether what is finished is downloaded again.
@@ -154,6 +156,7 @@ impl Opening<'_> {
             let output = Output::Named {
                 directory: directory.to_owned(),
                 url: self.url.clone(),
+                slice: self.options.slice(),
                 resume: self.options.resume,
                 force: self.options.force,
                 patience: self.patience.clone(),
@@ -188,7 +191,8 @@ impl Opening<'_> {
             }
             patience.check()
         };
-        let wanted = Wanted { target: target.clone(), replace, url, resume, sync };
+        let slice = self.options.slice();
+        let wanted = Wanted { target: target.clone(), replace, url, slice, resume, sync };
         let opened = Store::open(wanted, &mut wait)?;
         let notes = opened.note().into_iter().collect();
         let store::Opened { store, held, finished, .. } = opened;

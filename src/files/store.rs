@@ -33,9 +33,12 @@ use rustix::io::Errno;
 use url::Url;
 
 use crate::{
-    http::{field::Validators, redact},
+    http::{
+        field::{RangeSpec, Validators},
+        redact,
+    },
     journal::{Claim, Header, Held, Ledger, Resumable},
-    orders::{Failure, Finished, StoreOp},
+    orders::{Extent, Failure, Finished, StoreOp},
     range::RangeSet,
 };
 
@@ -62,6 +65,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) replace: bool,
     /// The URL asked for, before redirects: what a journal must be of.
     pub(crate) url: &'a Url,
+    /// What of it is wanted, if not all.
+    pub(crate) slice: Option<RangeSpec>,
     /// Use what an earlier run left.
     pub(crate) resume: bool,
     /// Data will be synced before it is published: start to write back early.
@@ -139,7 +144,7 @@ impl Store {
             side::stat(&part).map_err(|e| store_failure(StoreOp::Create, &place.part(), e))?;
         let mut store = Self {
             epoch: side::epoch(&part, &stat),
-            identity: identity::identity(wanted.url),
+            identity: identity::identity(wanted.url, wanted.slice),
             url: redact(wanted.url),
             part: Arc::new(part),
             stat,
@@ -179,13 +184,14 @@ impl Store {
         }
         let held = store.held.as_ref().map(|h| Held {
             total: h.total,
+            complete: h.complete,
             validator: h.header.validator.clone(),
             done: h.done.clone(),
         });
         Ok(Opened { store, held, finished, fresh, damaged })
     }
 
-    /// Makes the part file ready for `total` bytes: with what the journal proved when `resume`,
+    /// Makes the part file ready for what is wanted: with what the journal proved when `resume`,
     /// else empty. May be called again, for a restart. Workers write through the file it yields.
     ///
     /// # Errors
@@ -194,10 +200,11 @@ impl Store {
     /// [`StoreOp::Journal`].
     pub(crate) fn prepare(
         &mut self,
-        total: Option<u64>,
+        extent: Option<&Extent>,
         validators: &Validators,
         resume: bool,
     ) -> Result<Arc<File>, Failure> {
+        let total = extent.map(Extent::length);
         if !self.replace && self.place.target_exists() {
             let why = "it is there already, and the server has another version";
             return Err(store_exists(&self.place.target(), why));
@@ -225,6 +232,7 @@ impl Store {
                 identity: self.identity,
                 url: self.url.clone(),
                 total: Some(total),
+                complete: extent.map(|extent| extent.complete),
                 validator: validators.pin(),
                 inode: self.stat.lasting_inode,
             };

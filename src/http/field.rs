@@ -5,12 +5,14 @@ use std::{ops::Range, time::Duration};
 mod date;
 mod disposition;
 mod grammar;
+mod range_spec;
 mod stated;
 
 pub use date::HttpDate;
 pub use disposition::disposition_filename;
 pub(super) use grammar::decimal;
 use grammar::{OCTETS_MAX, decimal_u64, is_digits, split_once};
+pub use range_spec::RangeSpec;
 pub use stated::StatedDigest;
 
 /// A parsed `Content-Range` (RFC 9110 section 14.4). Only the unit `bytes` is understood.

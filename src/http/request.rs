@@ -25,6 +25,8 @@ pub enum Ask {
     Part(Range<u64>),
     /// `bytes=S-`: everything from there.
     From(u64),
+    /// `bytes=-N`: the last so many bytes.
+    Last(u64),
 }
 
 /// A field of the request; the value may be a secret and is never printed.
@@ -186,6 +188,7 @@ impl Ask {
                 Some(format!("bytes={}-{last}", range.start))
             }
             Self::From(start) => Some(format!("bytes={start}-")),
+            Self::Last(length) => Some(format!("bytes=-{length}")),
         }
     }
 }

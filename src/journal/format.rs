@@ -7,8 +7,8 @@
 //! +--------+--------+----------+----------+----
 //!
 //! record:  crc u32 | kind u16 | length u16 | payload (length octets)
-//! header   (kind 1): total u64 (2^64-1: unknown) | inode u64 | identity [u8; 32]
-//!                    | epoch text | url text | validator text
+//! header   (kind 1): total u64 (2^64-1: unknown) | complete u64 (the same) | inode u64
+//!                    | identity [u8; 32] | epoch text | url text | validator text
 //! written  (kind 2): start u64 | end u64 | crc of the bytes u32
 //! synced   (kind 3): start u64 | end u64
 //! sealed   (kind 4): size u64 | modified time | changed time
@@ -37,8 +37,10 @@ pub struct Header {
     pub identity: [u8; 32],
     /// The URL for human readers, without secrets. Never compared.
     pub url: String,
-    /// The complete length in bytes, if it was known.
+    /// How many bytes are wanted, if that was known.
     pub total: Option<u64>,
+    /// The complete length of the object: more than that where only a slice of it is wanted.
+    pub complete: Option<u64>,
     /// The strong validator, if there was one. One longer than 8 KiB counts as none.
     pub validator: Option<String>,
     /// The part file's inode number; 0 where the filesystem has no lasting ones.
@@ -101,7 +103,7 @@ pub fn encode(record: &Record, chain: &mut Chain, out: &mut Vec<u8>) {
             }
         }
     }
-    // A header is at most 56 + 3 * (2 + TEXT_MAX) octets, which fits.
+    // A header is at most 64 + 3 * (2 + TEXT_MAX) octets, which fits.
     let length = u16::try_from(body.len() - 4).unwrap_or(u16::MAX);
     body[2..4].copy_from_slice(&length.to_le_bytes());
     chain.0 = crc32(chain.0, &body);
@@ -154,6 +156,7 @@ impl Record {
 impl Header {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.total.unwrap_or(UNKNOWN).to_le_bytes());
+        out.extend_from_slice(&self.complete.unwrap_or(UNKNOWN).to_le_bytes());
         out.extend_from_slice(&self.inode.to_le_bytes());
         out.extend_from_slice(&self.identity);
         put_text(out, Some(cut(&self.epoch)));
@@ -163,10 +166,12 @@ impl Header {
 
     fn decode(payload: &mut Reader<'_>) -> Option<Self> {
         let total = payload.u64()?;
+        let complete = payload.u64()?;
         let inode = payload.u64()?;
         let identity = *payload.take::<32>()?;
         Some(Self {
             total: (total != UNKNOWN).then_some(total),
+            complete: (complete != UNKNOWN).then_some(complete),
             inode,
             identity,
             epoch: payload.text()??,
@@ -243,7 +248,7 @@ fn crc32(crc: u32, data: &[u8]) -> u32 {
 
 /// The format written and read here. Old journals are of value for hours: another version means a
 /// fresh start, in either direction.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The first octets of every journal: magic and version.
 pub const PREAMBLE: [u8; 12] = {
@@ -287,6 +292,7 @@ mod tests {
             identity: [7; 32],
             url: "ü".repeat(TEXT_MAX),
             total: None,
+            complete: None,
             validator: Some("v".repeat(TEXT_MAX + 1)),
             inode: 0,
         };
@@ -300,12 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_bytes_of_version_2() {
+    fn the_golden_bytes_of_version_3() {
         let header = Header {
             epoch: "boot".into(),
             identity: [0xab; 32],
             url: "http://h/f".into(),
             total: Some(1000),
+            complete: Some(2000),
             validator: Some("\"v1\"".into()),
             inode: 5,
         };
@@ -322,9 +329,9 @@ mod tests {
     }
 
     const GOLDEN: &str = "\
-        756765746a726e0a020000001d1a124501004800e8030000000000000500000000000000abababab\
-        abababababababababababababababababababababababababababab0400626f6f740a0068747470\
-        3a2f2f682f660400227631220cd9940e020014000000000000000000000200000000000078563412\
-        a6bbc22b0300100000000000000000000001000000000000782e585504002000e803000000000000\
-        ffffffffffffffffffc99a3b000000000200000007000000";
+        756765746a726e0a03000000aa9f60a001005000e803000000000000d00700000000000005000000\
+        00000000abababababababababababababababababababababababababababababababab0400626f\
+        6f740a00687474703a2f2f682f660400227631221ba3fc7a02001400000000000000000000020000\
+        0000000078563412b283bdc80300100000000000000000000001000000000000debd3ff404002000\
+        e803000000000000ffffffffffffffffffc99a3b000000000200000007000000";
 }

@@ -236,6 +236,7 @@ mod tests {
             identity: [1; 32],
             url: "http://h/".into(),
             total: Some(total),
+            complete: Some(total),
             validator: Some("\"x\"".into()),
             inode: 3,
         }

@@ -34,8 +34,10 @@ pub use replay::{Replay, Resumable, replay};
 /// What a journal says of the part file beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The complete length.
+    /// How many bytes are wanted.
     pub total: u64,
+    /// The complete length of the object; that is more where only a slice of it is wanted.
+    pub complete: u64,
     /// The strong validator (an entity tag with its quotes, or a Last-Modified), if there was one.
     pub validator: Option<String>,
     /// Bytes that are in the part file.

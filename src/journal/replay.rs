@@ -23,8 +23,10 @@ pub enum Replay {
 pub struct Resumable {
     /// What was downloaded, into which file.
     pub header: Header,
-    /// The complete length in bytes.
+    /// How many bytes are wanted.
     pub total: u64,
+    /// The complete length of the object in bytes.
+    pub complete: u64,
     /// What to check against the part file.
     pub claims: Vec<Claim>,
     /// Bytes that are in the part file if all the claims hold.
@@ -55,12 +57,13 @@ pub fn replay(bytes: &[u8], epoch: &str) -> Replay {
     let Some((Record::Header(header), used)) = decode(records, &mut chain) else {
         return Replay::Fresh("the journal is damaged");
     };
-    let Some(total) = header.total else {
+    let (Some(total), Some(complete)) = (header.total, header.complete) else {
         return Replay::Fresh("the journal knows no length");
     };
     let same_epoch = !epoch.is_empty() && header.epoch == epoch;
     let mut state = Resumable {
         total,
+        complete,
         claims: Vec::new(),
         done: RangeSet::new(),
         synced: RangeSet::new(),

@@ -11,7 +11,7 @@ use std::{
 use super::*;
 use crate::{
     http::field::Validators,
-    orders::{Expect, OPEN_END, RangeFault},
+    orders::{Expect, Extent, OPEN_END, RangeFault},
 };
 
 /// What the peer does next.
@@ -148,7 +148,8 @@ impl Bench {
 
     fn part(&mut self, number: u64, range: Range<u64>, total: u64) {
         self.gate.lease(Attempt(number), range.start, range.end);
-        let expect = Expect { range, total, validators: Validators::default() };
+        let expect =
+            Expect { range, extent: Extent::all(total), validators: Validators::default() };
         self.request(number, Accept::Part(expect));
     }
 
@@ -391,7 +392,7 @@ fn an_end_that_we_made_ourselves_completes_nothing() {
     let mut bench = Bench::new(4096, vec![octets(part_head(0..4, 8) + "abcd"), Act::End]);
     abort_at(&mut bench, 2);
     bench.part(1, 0..4, 8);
-    let expect = Expect { range: 4..8, total: 8, validators: Validators::default() };
+    let expect = Expect { range: 4..8, extent: Extent::all(8), validators: Validators::default() };
     bench.request(2, Accept::Part(expect));
     let ended = bench.run();
     assert_eq!((ended[0].result.clone(), ended[1].result.clone()), (Ok(()), Err(cancelled)));

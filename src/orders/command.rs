@@ -4,7 +4,7 @@ use std::{net::IpAddr, ops::Range, time::Duration};
 
 use url::Url;
 
-use super::{Expect, Failure, Finished};
+use super::{Expect, Extent, Failure, Finished};
 use crate::{
     http::{field::Validators, request::Request, response::Head},
     journal::Held,
@@ -80,12 +80,12 @@ pub enum Command {
         /// Which connection.
         conn: Conn,
     },
-    /// Make the part file ready: create or reopen it, and preallocate `total` bytes if that is
+    /// Make the part file ready: create or reopen it, and preallocate what is wanted if that is
     /// known. Answered by [`StoreEvent::Prepared`], or once by [`StoreEvent::Found`]. Nothing is
     /// received before the answer. A second one starts over with an empty part file (a restart).
     Prepare {
-        /// The complete length.
-        total: Option<u64>,
+        /// The complete length, and what of it is wanted.
+        extent: Option<Extent>,
         /// The version that the journal will name.
         validators: Validators,
         /// The URL after redirects, for the journal (which redacts it).

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ChangedHow, Failure, RangeFault};
+use super::{ChangedHow, Extent, Failure, RangeFault};
 use crate::http::{
     escape,
     field::{ContentRange, HttpDate, RetryAfter, Validators},
@@ -12,17 +12,19 @@ use crate::http::{
 /// What a 206 must say to be believed (design rule 2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
-    /// The range asked for. The answer starts there and ends at its end or earlier.
+    /// The range asked for, of what is wanted. The answer starts there and ends at its end or
+    /// earlier.
     pub range: Range<u64>,
-    /// The complete length it must name.
-    pub total: u64,
+    /// The complete length it must name, and where in the object what is wanted lies.
+    pub extent: Extent,
     /// The version it must be.
     pub validators: Validators,
 }
 
 impl Expect {
-    /// Judges a head. `Ok` is the range that the body carries: it starts where it was asked to and
-    /// is not empty, but a shorter one than asked for is legal (RFC 9110 section 15.3.7).
+    /// Judges a head. `Ok` is the range that the body carries, of what is wanted: it starts where
+    /// it was asked to and is not empty, but a shorter one than asked for is legal (RFC 9110
+    /// section 15.3.7).
     ///
     /// # Errors
     /// The failure, classified: a lie about the range, a changed resource, a status.
@@ -32,8 +34,8 @@ impl Expect {
             200 => Err(self.whole_instead(head)),
             412 => Err(Failure::Changed(ChangedHow::Precondition)),
             416 => Err(match head.content_range() {
-                Some(ContentRange::Unsatisfied { total }) if total != self.total => {
-                    Failure::Changed(ChangedHow::Length { was: self.total, is: total })
+                Some(ContentRange::Unsatisfied { total }) if total != self.extent.complete => {
+                    Failure::Changed(ChangedHow::Length { was: self.extent.complete, is: total })
                 }
                 _ => status(head),
             }),
@@ -44,16 +46,21 @@ impl Expect {
     /// The window comes before the version: an answer for another window often names none.
     fn check_part(&self, head: &Head) -> Result<Range<u64>, Failure> {
         let (range, total) = part(head)?;
-        if range.start != self.range.start || range.end > self.range.end {
+        let (asked, was) = (self.extent.locate(&self.range), self.extent.complete);
+        let Some(inside) = self
+            .extent
+            .inside(&range)
+            .filter(|_| range.start == asked.start && range.end <= asked.end)
+        else {
             return Err(Failure::Range(RangeFault::Window(range)));
-        }
-        if total != self.total {
-            return Err(Failure::Changed(ChangedHow::Length { was: self.total, is: total }));
+        };
+        if total != was {
+            return Err(Failure::Changed(ChangedHow::Length { was, is: total }));
         }
         if !same_version(&self.validators, head) {
             return Err(Failure::Changed(ChangedHow::Validator));
         }
-        Ok(range)
+        Ok(inside)
     }
 
     /// A 200 whose version is still the same means that the range was ignored, perhaps by one
@@ -62,8 +69,8 @@ impl Expect {
         let same = same_version(&self.validators, head);
         let named = self.validators.etag.is_some() || self.validators.last_modified.is_some();
         match head.content_length() {
-            Some(is) if is != self.total && !head.content_coded() => {
-                Failure::Changed(ChangedHow::Length { was: self.total, is })
+            Some(is) if is != self.extent.complete && !head.content_coded() => {
+                Failure::Changed(ChangedHow::Length { was: self.extent.complete, is })
             }
             Some(_) if same => Failure::Range(RangeFault::Ignored),
             None if same && named => Failure::Range(RangeFault::Ignored),

@@ -34,6 +34,10 @@ pub enum RangeFault {
     Coded,
     /// A whole answer (200) to a range, its validator unchanged: the range was ignored.
     Ignored,
+    /// The whole object instead of the slice of it that is wanted.
+    Unsliced,
+    /// No byte of the slice is there. Holds the complete length, if the server told.
+    Beyond(Option<u64>),
 }
 
 /// What limits the wait that a server asks for.
@@ -277,6 +281,7 @@ impl Failure {
             Self::Stale => Verdict::RetryFree,
             Self::Http(error) => of_http(error),
             Self::Status { status, retry_after, .. } => of_status(*status, *retry_after),
+            Self::Range(RangeFault::Beyond(_)) => Verdict::Fatal,
             Self::Range(_) => Verdict::RetryFew,
             Self::Changed(_) => Verdict::Restart,
             Self::Tls { .. }
@@ -383,6 +388,13 @@ impl fmt::Display for RangeFault {
             Self::Multipart => write!(f, "the server answered a single range with several"),
             Self::Coded => write!(f, "the server coded the content of a range"),
             Self::Ignored => write!(f, "the server ignored the range and sent everything"),
+            Self::Unsliced => {
+                write!(f, "the server has no ranges: it sent everything instead of the slice")
+            }
+            Self::Beyond(Some(length)) => {
+                write!(f, "the slice lies beyond the end of the object, which is {length} bytes")
+            }
+            Self::Beyond(None) => write!(f, "the slice lies beyond the end of the object"),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod command;
 pub(crate) mod expect;
+mod extent;
 mod failure;
 mod policy;
 mod span;
@@ -13,6 +14,7 @@ pub use command::{
     Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, StoreEvent,
 };
 pub use expect::Expect;
+pub use extent::Extent;
 pub use failure::{
     ChangedHow, Failure, NameFault, Patience, Phase, RangeFault, StoreOp, TlsFault, Verdict,
 };

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::http::{field::HttpDate, request::Field};
+use crate::http::{
+    field::{HttpDate, RangeSpec},
+    request::Field,
+};
 
 /// How many connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct Policy {
     pub min_split: u64,
     /// For a stream: how far beyond what its consumer has taken there is room for bytes.
     pub window: Option<u64>,
+    /// The bytes of the object that are wanted; all of them by default.
+    pub slice: Option<RangeSpec>,
     /// What ties ranges together.
     pub pin: Pin,
     /// A digest will be checked, so ranges need no validator.
@@ -108,6 +113,7 @@ impl Default for Policy {
             first_part: 1 << 20,
             min_split: 1 << 20,
             window: None,
+            slice: None,
             pin: Pin::Auto,
             digest: false,
             retries: 5,

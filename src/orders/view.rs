@@ -4,7 +4,7 @@ use std::{ops::Range, time::Duration};
 
 use url::Url;
 
-use super::Failure;
+use super::{Extent, Failure};
 use crate::http::field::{StatedDigest, Validators};
 
 /// What a transfer is doing.
@@ -82,6 +82,8 @@ pub struct View {
 pub struct Account {
     /// The URL after redirects.
     pub final_url: Url,
+    /// How long the object is and what of it is wanted, once an answer told.
+    pub extent: Option<Extent>,
     /// The version that is downloaded.
     pub validators: Validators,
     /// The digest that the accepted answer states of the whole object.

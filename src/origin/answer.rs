@@ -5,10 +5,9 @@ use std::{fmt::Write, ops::Range};
 
 use super::{
     condition::{self, Verdict, Version},
-    range_spec::RangeSpec,
     request::{Method, Refusal, Request},
 };
-use crate::http::field::HttpDate;
+use crate::http::field::{HttpDate, RangeSpec};
 
 /// What is known about an object before its bytes are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,6 @@ mod connection;
 mod directory;
 pub mod host;
 mod media;
-mod range_spec;
 mod request;
 mod shared;
 mod stream;
@@ -33,7 +32,6 @@ use std::{
 pub use answer::{Answer, Body, Metadata};
 pub use certificate::Certificate;
 pub use condition::Version;
-pub use range_spec::RangeSpec;
 pub use request::{Method, Refusal, Request};
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},

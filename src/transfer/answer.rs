@@ -15,7 +15,7 @@ use super::{
 };
 use crate::http::{body::Framing, redirect::Origin, response::Head};
 use crate::orders::{
-    Attempt, ChangedHow, Command, Conn, Expect, Failure, Note, OPEN_END, Pin, expect,
+    Attempt, ChangedHow, Command, Conn, Extent, Failure, Note, OPEN_END, Pin, expect,
 };
 use crate::range::RangeSet;
 
@@ -52,12 +52,11 @@ impl Transfer {
     fn on_checked(&mut self, conn: Conn, asked: Range<u64>, head: &Head) {
         let Some(link) = self.links.get(&conn) else { return };
         let (place, unproven) = (link.place, !link.proven);
-        let (Some(spot), Some(total)) = (self.edition.spot(place), self.edition.work.total())
-        else {
+        let Some(spot) = self.edition.spot(place) else { return self.skip(conn) };
+        let Some(expect) = self.edition.expect(asked, spot.validators.clone()) else {
             return self.skip(conn);
         };
         let theirs = head.validators();
-        let expect = Expect { range: asked, total, validators: spot.validators.clone() };
         let kin = |object: &Object| {
             object.place == place || kinship(&object.validators, &theirs) == Kinship::Same
         };
@@ -85,7 +84,8 @@ impl Transfer {
     }
 
     fn on_answer(&mut self, conn: Conn, asked: &Range<u64>, head: &Head) {
-        match self.edition.known.as_ref().map(|known| probe::renew(known, head)) {
+        match self.edition.known.as_ref().map(|known| probe::renew(known, self.policy.slice, head))
+        {
             Some(Renewal::Same) => {
                 self.skip(conn);
                 return self.accept_known(head);
@@ -103,17 +103,29 @@ impl Transfer {
             self.skip(conn);
             return self.no_kin(kin);
         }
-        match probe::judge(&self.edition.question, asked, self.edition.work.total(), head) {
+        match probe::judge(&self.edition.question, asked, &self.edition.wanted(&self.policy), head)
+        {
+            Ruling::Placed(extent) => {
+                self.skip(conn);
+                self.edition.extent = Some(extent);
+                let probed = self.edition.question == Question::Probe;
+                if probed && self.policy.pin == Pin::Auto && !self.is_guarded(&head.validators()) {
+                    self.ask_plainly(UNTIED);
+                }
+            }
             Ruling::Part { .. }
                 if !self.is_lenient()
                     && self.edition.is_contradicted(self.places.lead, &head.validators()) =>
             {
                 self.refuse(conn, Failure::Changed(ChangedHow::Validator), false);
             }
-            Ruling::Part { range, total } => self.accept_part(conn, range, total, head),
+            Ruling::Part { extent, .. } if matches!(self.edition.question, Question::Whole(_)) => {
+                self.accept_slice(conn, extent, head);
+            }
+            Ruling::Part { range, extent } => self.accept_part(conn, range, extent, head),
             Ruling::Whole { framing: Framing::Length(0), .. } => {
                 self.skip(conn);
-                self.start_over(Some(0), head);
+                self.start_over(Some(Extent::all(0)), head);
             }
             Ruling::Whole { framing, coded } => self.accept_whole(conn, framing, coded, head),
             Ruling::Complete { total } => {
@@ -144,7 +156,8 @@ impl Transfer {
             200 if !head.content_coded() => head.content_length(),
             _ => return None,
         };
-        let differs = length.zip(self.edition.work.total()).is_some_and(|(is, was)| is != was);
+        let was = self.edition.extent.as_ref().map(|extent| extent.complete);
+        let differs = length.zip(was).is_some_and(|(is, was)| is != was);
         let theirs = head.validators();
         Some(match kinship(ours, &theirs) {
             _ if differs => Kinship::Other,
@@ -197,7 +210,8 @@ impl Transfer {
     }
 
     /// A 206 in answer to the question.
-    fn accept_part(&mut self, conn: Conn, range: Range<u64>, total: u64, head: &Head) {
+    fn accept_part(&mut self, conn: Conn, range: Range<u64>, extent: Extent, head: &Head) {
+        let total = extent.length();
         if !self.size_is_allowed(Some(total)) {
             return;
         }
@@ -208,15 +222,17 @@ impl Transfer {
             }
             if range.end < total && self.policy.pin == Pin::Auto && !guarded {
                 self.skip(conn);
-                return self.ask_plainly("nothing ties ranges together: no strong validator");
+                return self.ask_plainly(UNTIED);
             }
             self.edition.work = Work::new(Some(total), RangeSet::new());
         } else if self.edition.work.total().is_none() {
             self.edition.work.set_total(total);
         }
-        // The rest of a stream may come of a place that has no more to show than a date.
+        self.edition.extent = Some(extent);
+        // The rest of a stream may come of a place that has no more to show than a date, and a
+        // slice that comes as a whole may be long.
         let kin = matches!(self.edition.question, Question::Rest { version: Version::Kin(_), .. });
-        let ranged = !kin || self.is_lenient() || guarded;
+        let ranged = !kin && self.policy.slice.is_none() || self.is_lenient() || guarded;
         self.edition.lies = 0;
         self.believe(head);
         let left = self.edition.work.left();
@@ -246,6 +262,25 @@ impl Transfer {
         job.role = Role::Wait;
     }
 
+    /// A 206 in answer to the one request for all of a slice: it is the download.
+    fn accept_slice(&mut self, conn: Conn, extent: Extent, head: &Head) {
+        let total = extent.length();
+        if self.size_is_allowed(Some(total)) {
+            self.disown(conn);
+            self.start_over(Some(extent), head);
+            self.take_body(conn, 0..total);
+        }
+    }
+
+    /// Before the work is replaced, what was leased for the question is forgotten with it.
+    fn disown(&mut self, conn: Conn) {
+        if let Some(link) = self.links.get_mut(&conn)
+            && let State::Busy(job) = &mut link.state
+        {
+            job.leased = false;
+        }
+    }
+
     /// A 200 in answer to the question: it is the download, from its first byte.
     fn accept_whole(&mut self, conn: Conn, framing: Framing, coded: bool, head: &Head) {
         let total = match framing {
@@ -264,13 +299,8 @@ impl Transfer {
         if let Some(coding) = head.content_coding() {
             self.note(Note::Coded(coding));
         }
-        // Before the work is replaced, what was leased for the question is forgotten with it.
-        if let Some(link) = self.links.get_mut(&conn)
-            && let State::Busy(job) = &mut link.state
-        {
-            job.leased = false;
-        }
-        self.start_over(total, head);
+        self.disown(conn);
+        self.start_over(total.map(Extent::all), head);
         self.edition.told.unverified = framing == Framing::Close;
         if let Some(object) = &mut self.edition.object {
             object.coded = coded;
@@ -279,7 +309,7 @@ impl Transfer {
     }
 
     /// Begins the object at its first byte, whatever was there before.
-    fn start_over(&mut self, total: Option<u64>, head: &Head) {
+    fn start_over(&mut self, extent: Option<Extent>, head: &Head) {
         if self.policy.pin == Pin::Require && !self.is_guarded(&head.validators()) {
             return self.fail(Failure::Unpinned, None, 0);
         }
@@ -294,7 +324,8 @@ impl Transfer {
         self.edition.from_zero = old.from_zero.saturating_add(u32::from(anew));
         self.edition.told.fallback = old.told.fallback;
         self.edition.question = old.question;
-        self.edition.work = Work::new(total, RangeSet::new());
+        self.edition.work = Work::new(extent.as_ref().map(Extent::length), RangeSet::new());
+        self.edition.extent = extent;
         let lead = self.places.lead;
         if let Some((find, was)) = self.edition.find_mut(lead).zip(old.finds.into_iter().nth(lead))
         {
@@ -308,7 +339,7 @@ impl Transfer {
     /// Nothing is missing.
     fn accept_complete(&mut self, total: u64, head: &Head) {
         if total == 0 && self.edition.held.is_none() {
-            return self.start_over(Some(0), head);
+            return self.start_over(Some(Extent::all(0)), head);
         }
         if self.edition.work.total().is_none() {
             self.edition.work.set_total(total);
@@ -330,7 +361,8 @@ impl Transfer {
             tag: None,
             ranged: false,
             coded: false,
-            stated: head.stated_digest(),
+            // What is stated is of the whole.
+            stated: head.stated_digest().filter(|_| self.policy.slice.is_none()),
             disposition: head.one("content-disposition").map(<[u8]>::to_vec),
             content_encoding: head.content_coding(),
         });
@@ -402,3 +434,5 @@ impl Transfer {
         }
     }
 }
+
+const UNTIED: &str = "nothing ties ranges together: no strong validator";

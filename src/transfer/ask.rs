@@ -12,7 +12,7 @@ use super::{
     work::Blame,
 };
 use crate::http::{
-    field::{RetryAfter, Validators},
+    field::{RangeSpec, RetryAfter, Validators},
     redirect::{Chain, Origin},
     request::{Ask, Request},
 };
@@ -63,12 +63,22 @@ impl Transfer {
         let mut request = self.request_to(lead, &find.chain);
         let mut job = self.job(0..OPEN_END, lead);
         match &self.edition.question {
-            Question::Probe => {
-                job.span = 0..self.policy.first_part.max(1);
-                request.ask = Ask::Part(job.span.clone());
+            _ if self.edition.is_unplaced(&self.policy) => {
+                request.ask = Ask::Last(1);
                 self.unless_known(&mut request);
             }
-            Question::Whole(_) => self.unless_known(&mut request),
+            Question::Probe => {
+                job.span = 0..self.first_piece();
+                request.ask = self.edition.ask_for(&job.span);
+                self.unless_known(&mut request);
+            }
+            Question::Whole(_) => {
+                if let Some(slice) = self.policy.slice {
+                    job.span = 0..slice.most().unwrap_or(OPEN_END);
+                    request.ask = self.edition.ask_for(&job.span);
+                }
+                self.unless_known(&mut request);
+            }
             Question::Confirm(pin) => known::unless(&mut request, pin, lead),
             Question::Rest { version, .. } => {
                 request.if_range = version.if_range();
@@ -76,7 +86,7 @@ impl Transfer {
                     let piece = self.rest_piece();
                     let leased = self.edition.work.lease(self.now, piece, lead);
                     let Some((span, blame)) = leased else { return };
-                    request.ask = Ask::Part(span.clone());
+                    request.ask = self.edition.ask_for(&span);
                     job = Job { at: span.start, span, blame, leased: true, ..job };
                 } else {
                     let from = self.edition.work.frontier();
@@ -86,6 +96,12 @@ impl Transfer {
             }
         }
         self.send(conn, job, request, Accept::Ask);
+    }
+
+    /// How much the first range is.
+    fn first_piece(&self) -> u64 {
+        let most = self.policy.slice.and_then(RangeSpec::most).unwrap_or(u64::MAX);
+        self.policy.first_part.max(1).min(most)
     }
 
     /// How much the first range of a resumed object is: everything when one connection gets it all.
@@ -166,8 +182,8 @@ impl Transfer {
         }
         self.stage = Stage::Preparing;
         self.store = Store::Preparing;
-        let total = self.edition.work.total();
-        self.commands.push_back(Command::Prepare { total, validators, url, resume });
+        let extent = self.edition.extent.clone();
+        self.commands.push_back(Command::Prepare { extent, validators, url, resume });
     }
 
     /// What the journal, and the file in the end, may say of the version. Where the user takes the

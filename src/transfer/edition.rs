@@ -1,22 +1,23 @@
 //! Everything that one version of the object determines: a value that is replaced whole when the
 //! version changes, so that nothing of the old one can be forgotten.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use url::Url;
 
 use super::{
     plan,
-    probe::{Question, Version},
+    probe::{Question, Version, Wanted},
     ramp::Ramp,
     work::Work,
 };
 use crate::http::{
-    field::{StatedDigest, Validators},
+    field::{RangeSpec, StatedDigest, Validators},
     redirect::{Chain, Origin},
+    request::Ask,
 };
 use crate::journal::Held;
-use crate::orders::{Failure, Finished, Policy, expect};
+use crate::orders::{Expect, Extent, Failure, Finished, OPEN_END, Policy, expect};
 use crate::range::RangeSet;
 
 /// What is known of one version.
@@ -28,6 +29,11 @@ pub(super) struct Edition {
     /// A finished file of an earlier run, until an answer tells whether it is up to date.
     pub(super) known: Option<Finished>,
     pub(super) object: Option<Object>,
+    /// What of the object is wanted.
+    slice: Option<RangeSpec>,
+    /// How long the object is, once an answer that was believed told, and where in it the bytes
+    /// lie that the work counts.
+    pub(super) extent: Option<Extent>,
     pub(super) work: Work,
     /// By the place's number.
     pub(super) finds: Vec<Find>,
@@ -123,9 +129,11 @@ pub(super) struct Told {
 /// Whether what an earlier run left can be built on: it is some of an object, and something proves
 /// which object.
 pub(super) fn is_usable(held: &Held, policy: &Policy) -> bool {
+    let extent = Extent::of(policy.slice, held.complete);
+    let sliced = extent.is_some_and(|extent| extent.length() == held.total);
     let within = held.done.iter().all(|range| range.end <= held.total);
     let guarded = held.validator.is_some() || policy.digest;
-    within && guarded && !held.done.is_empty() && held.total <= expect::LENGTH_MAX
+    within && guarded && sliced && !held.done.is_empty() && held.complete <= expect::LENGTH_MAX
 }
 
 impl Edition {
@@ -142,6 +150,8 @@ impl Edition {
             known: known.filter(|_| held.is_none()),
             held,
             object: None,
+            slice: policy.slice,
+            extent: None,
             work: Work::new(None, RangeSet::new()),
             finds,
             lies: 0,
@@ -157,11 +167,13 @@ impl Edition {
 
     /// The question that it begins with. Returns what is to be published without any.
     pub(super) fn begin(&mut self, policy: &Policy) {
+        self.extent = None;
         let Some(held) = &self.held else {
             let single = plan::is_single(policy);
             self.question = if single { Question::Whole(Version::Any) } else { Question::Probe };
             return;
         };
+        self.extent = Extent::of(policy.slice, held.complete);
         self.work = Work::new(Some(held.total), held.done.clone());
         let version = held.validator.clone().map_or(Version::Any, Version::Strong);
         self.question = match version {
@@ -170,6 +182,47 @@ impl Edition {
             }
             version => Question::Rest { version, over: true },
         };
+    }
+
+    /// What a request for a span asks of the object; `OPEN_END` is the end of what is wanted.
+    pub(super) fn ask_for(&self, span: &Range<u64>) -> Ask {
+        let base = match (&self.extent, self.slice) {
+            (Some(extent), _) => extent.wanted.start,
+            // Counted from the end until an answer tells where that is.
+            (None, Some(RangeSpec::Suffix(length))) => {
+                return Ask::Last(length.saturating_sub(span.start));
+            }
+            (None, slice) => slice.and_then(RangeSpec::first).unwrap_or(0),
+        };
+        let start = base.saturating_add(span.start);
+        match span.end {
+            OPEN_END => Ask::From(start),
+            end => Ask::Part(start..base.saturating_add(end)),
+        }
+    }
+
+    /// Whether a slice is counted from the end, nobody knows where that is, and the slice is not
+    /// asked for as a whole: its last byte tells.
+    pub(super) fn is_unplaced(&self, policy: &Policy) -> bool {
+        let (Some(RangeSpec::Suffix(length)), None) = (self.slice, &self.extent) else {
+            return false;
+        };
+        self.question == Question::Probe && length > policy.first_part.max(1)
+    }
+
+    /// What is known of what is wanted when an answer to the question comes.
+    pub(super) fn wanted(&self, policy: &Policy) -> Wanted<'_> {
+        Wanted {
+            slice: self.slice,
+            extent: self.extent.as_ref(),
+            unplaced: self.is_unplaced(policy),
+        }
+    }
+
+    /// Which answer is believed that brings a span.
+    pub(super) fn expect(&self, range: Range<u64>, validators: Validators) -> Option<Expect> {
+        let extent = self.extent.clone()?;
+        Some(Expect { range, extent, validators })
     }
 
     pub(super) fn find(&self, place: usize) -> Option<&Find> {

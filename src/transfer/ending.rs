@@ -120,6 +120,11 @@ impl Transfer {
             (_, Some(find)) => find.chain.current().clone(),
             (_, None) => self.places.first().asked.clone(),
         };
+        let located = |range| match &self.edition.extent {
+            Some(extent) => extent.locate(&range),
+            None => range,
+        };
+        let range = range.map(located);
         self.end.trouble = Some(Trouble { failure, range, attempts, url });
         self.stage = Stage::Failing;
         self.withdraw();

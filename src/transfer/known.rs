@@ -45,6 +45,7 @@ impl Transfer {
     pub(super) fn on_found(&mut self, found: Found) {
         let Some(object) = &self.edition.object else { return };
         let (pin, total) = (object.validators.pin(), self.edition.work.total());
+        let complete = self.edition.extent.as_ref().map(|extent| extent.complete);
         match found {
             Found::File(file)
                 if pin.as_ref() == Some(&file.validator) && total == Some(file.size) =>
@@ -54,7 +55,7 @@ impl Transfer {
             }
             Found::Part(held)
                 if pin == held.validator
-                    && total == Some(held.total)
+                    && complete == Some(held.complete)
                     && is_usable(&held, &self.policy) =>
             {
                 self.skip_waiting();

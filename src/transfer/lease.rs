@@ -13,8 +13,8 @@ use super::{
     tail,
     work::{Blame, Reach},
 };
-use crate::http::{field::Validators, request::Ask};
-use crate::orders::{Accept, Command, Conn, Connections, Expect, Failure, Pin};
+use crate::http::field::Validators;
+use crate::orders::{Accept, Command, Conn, Connections, Failure, Pin};
 
 impl Transfer {
     /// Gives every free connection something to do, opens those that are missing, and publishes
@@ -189,9 +189,7 @@ impl Transfer {
     }
 
     fn request_part(&mut self, conn: Conn, place: usize, span: Range<u64>, blame: Blame) {
-        let (Some(spot), Some(find), Some(total)) =
-            (self.edition.spot(place), self.edition.find(place), self.edition.work.total())
-        else {
+        let (Some(spot), Some(find)) = (self.edition.spot(place), self.edition.find(place)) else {
             return;
         };
         let validators = match self.policy.pin {
@@ -199,9 +197,9 @@ impl Transfer {
             Pin::Auto | Pin::Require => spot.validators.clone(),
         };
         let mut request = self.request_to(place, &find.chain);
-        request.ask = Ask::Part(span.clone());
+        request.ask = self.edition.ask_for(&span);
         request.if_range = validators.if_range().map(str::to_owned);
-        let expect = Expect { range: span.clone(), total, validators };
+        let Some(expect) = self.edition.expect(span.clone(), validators) else { return };
         if let Some(link) = self.links.get_mut(&conn) {
             link.pace.leased(span.end - span.start);
         }

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::kin::{Kinship, kinship};
 use crate::http::{
     body::Framing,
-    field::{ContentRange, Validators},
+    field::{ContentRange, RangeSpec, Validators},
     response::Head,
 };
-use crate::orders::{ChangedHow, Failure, Finished, RangeFault, expect};
+use crate::orders::{ChangedHow, Extent, Failure, Finished, RangeFault, expect};
 
 /// What is asked while it is not known what to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +66,15 @@ impl Version {
 /// What an answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
-    /// Its body is this range of an object of this length.
+    /// Its body is this range of what is wanted.
     Part {
         /// Where the body lies.
         range: Range<u64>,
-        /// The complete length.
-        total: u64,
+        /// The complete length, and what of it is wanted.
+        extent: Extent,
     },
+    /// Its body is the last byte of a slice that is counted from there.
+    Placed(Extent),
     /// Its body is everything.
     Whole {
         /// How the body ends.
@@ -105,10 +107,50 @@ pub(super) enum Renewal {
     Absurd,
 }
 
-/// What `head` says about `known`. A server that takes no notice of the condition may still name
-/// the same version.
-pub(super) fn renew(known: &Finished, head: &Head) -> Renewal {
+/// What of the object is wanted, as far as that is known when an answer comes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted<'a> {
+    pub(super) slice: Option<RangeSpec>,
+    /// From an answer that was believed, or an earlier run.
+    pub(super) extent: Option<&'a Extent>,
+    /// It was the last byte that was asked for, to find out where the slice is.
+    pub(super) unplaced: bool,
+}
+
+impl Wanted<'_> {
+    /// Where the body of a 206 lies.
+    fn part(&self, head: &Head) -> Result<(Range<u64>, Extent), Failure> {
+        let (range, complete) = expect::part(head)?;
+        let window = || Failure::Range(RangeFault::Window(range.clone()));
+        let extent = Extent::of(self.slice, complete).ok_or_else(window)?;
+        let inside = extent.inside(&range).ok_or_else(window)?;
+        Ok((inside, extent))
+    }
+
+    /// How an object that has this extent differs from the one that was met before.
+    fn changed(&self, extent: &Extent) -> Option<ChangedHow> {
+        let (was, is) = (self.extent?.complete, extent.complete);
+        (was != is).then_some(ChangedHow::Length { was, is })
+    }
+
+    /// Whether a 416 says that no byte of the slice is there.
+    fn beyond(&self, head: &Head) -> Option<Ruling> {
+        self.slice?;
+        let complete = match head.content_range() {
+            Some(ContentRange::Unsatisfied { total }) => Some(total),
+            _ => None,
+        };
+        // A server that says so of bytes that it has does not like how it was asked.
+        let there = complete.is_some_and(|total| Extent::of(self.slice, total).is_some());
+        (!there).then_some(Ruling::Fail(Failure::Range(RangeFault::Beyond(complete))))
+    }
+}
+
+/// What `head` says about `known`, which is this slice of the object. A server that takes no notice
+/// of the condition may still name the same version.
+pub(super) fn renew(known: &Finished, slice: Option<RangeSpec>, head: &Head) -> Renewal {
     let validators = head.validators();
+    let fits = |complete| Extent::of(slice, complete).is_some_and(|of| of.length() == known.size);
     let same = validators.pin().as_ref() == Some(&known.validator);
     match head.status {
         304 => match &validators.etag {
@@ -123,40 +165,55 @@ pub(super) fn renew(known: &Finished, head: &Head) -> Renewal {
             }
             _ => Renewal::Same,
         },
-        200 if same && head.content_length().is_none_or(|length| length == known.size) => {
-            Renewal::Same
-        }
-        206 if same && matches!(expect::part(head), Ok((_, total)) if total == known.size) => {
+        200 if same && head.content_length().is_none_or(fits) => Renewal::Same,
+        206 if same && expect::part(head).is_ok_and(|(_, complete)| fits(complete)) => {
             Renewal::Same
         }
         _ => Renewal::Other,
     }
 }
 
-/// What `head` means in answer to `question`; `asked` is the range that was asked for, and `total`
-/// the complete length, if that is known already.
+/// What `head` means in answer to `question`; `asked` is the range that was asked for, of what is
+/// wanted.
 pub(super) fn judge(
     question: &Question,
     asked: &Range<u64>,
-    total: Option<u64>,
+    wanted: &Wanted<'_>,
     head: &Head,
 ) -> Ruling {
     if head.is_redirect() {
         return Ruling::Redirect;
     }
+    if wanted.unplaced && head.status == 206 {
+        return placed(wanted, head);
+    }
     match question {
-        Question::Probe => probe(asked, head),
-        Question::Whole(version) => whole(version, head),
-        Question::Rest { version, over } => rest(version, *over, asked, total, head),
-        Question::Confirm(strong) => confirm(strong, total.unwrap_or(0), head),
+        Question::Probe => probe(asked, wanted, head),
+        Question::Whole(version) => whole(version, wanted, head),
+        Question::Rest { version, over } => rest(version, *over, asked, wanted, head),
+        Question::Confirm(strong) => confirm(strong, wanted.extent.map_or(0, Extent::length), head),
     }
 }
 
-fn probe(asked: &Range<u64>, head: &Head) -> Ruling {
+/// A 206 for the last byte.
+fn placed(wanted: &Wanted<'_>, head: &Head) -> Ruling {
+    match wanted.part(head) {
+        Ok((range, extent)) if range == (extent.length() - 1..extent.length()) => {
+            Ruling::Placed(extent)
+        }
+        Ok((range, extent)) => {
+            Ruling::Fail(Failure::Range(RangeFault::Window(extent.locate(&range))))
+        }
+        Err(failure) => Ruling::Fail(failure),
+    }
+}
+
+fn probe(asked: &Range<u64>, wanted: &Wanted<'_>, head: &Head) -> Ruling {
     match head.status {
-        206 => match expect::part(head) {
-            Ok((range, total)) if range.start == 0 && range.end <= asked.end => {
-                Ruling::Part { range, total }
+        206 => match wanted.part(head).map(|(range, of)| (range, wanted.changed(&of), of)) {
+            Ok((_, Some(how), _)) => Ruling::Fail(Failure::Changed(how)),
+            Ok((range, None, extent)) if range.start == 0 && range.end <= asked.end => {
+                Ruling::Part { range, extent }
             }
             Ok(_) => Ruling::Plain("the server answered with another range"),
             Err(Failure::Range(RangeFault::Multipart)) => {
@@ -167,28 +224,38 @@ fn probe(asked: &Range<u64>, head: &Head) -> Ruling {
             }
             Err(_) => Ruling::Plain("the server names no usable range"),
         },
-        200 => body(head),
+        200 => body(wanted, head),
         416 => match head.content_range() {
+            _ if wanted.slice.is_some() => wanted.beyond(head).unwrap_or(REFUSED),
             Some(ContentRange::Unsatisfied { total: 0 }) => Ruling::Complete { total: 0 },
-            _ => Ruling::Plain("the server refuses the range"),
+            _ => REFUSED,
         },
         400 | 403 | 404 | 405 | 501 => Ruling::Plain("the server refuses ranges"),
         _ => Ruling::Fail(expect::status(head)),
     }
 }
 
-fn whole(version: &Version, head: &Head) -> Ruling {
+fn whole(version: &Version, wanted: &Wanted<'_>, head: &Head) -> Ruling {
     match head.status {
-        200 if version.admits(head) => body(head),
+        200 if version.admits(head) => body(wanted, head),
         200 => Ruling::Fail(Failure::Changed(ChangedHow::Validator)),
+        206 if wanted.slice.is_some() => match wanted.part(head) {
+            Ok((range, extent)) if range != (0..extent.length()) => {
+                Ruling::Fail(Failure::Range(RangeFault::Window(extent.locate(&range))))
+            }
+            Ok(_) if !version.admits(head) => Ruling::Fail(Failure::Changed(ChangedHow::Validator)),
+            Ok((range, extent)) => Ruling::Part { range, extent },
+            Err(failure) => Ruling::Fail(failure),
+        },
         206 => Ruling::Fail(Failure::Range(RangeFault::Unreadable)),
+        416 => wanted.beyond(head).unwrap_or_else(|| Ruling::Fail(expect::status(head))),
         _ => Ruling::Fail(expect::status(head)),
     }
 }
 
 /// A 200. One that carries a Content-Range contradicts itself (HT-06): it is everything only if
-/// its length is the complete length that it states.
-fn body(head: &Head) -> Ruling {
+/// its length is the complete length that it states. Of a slice it is one only if that is all.
+fn body(wanted: &Wanted<'_>, head: &Head) -> Ruling {
     let framing = match head.framing() {
         Ok(framing) => framing,
         Err(error) => return Ruling::Fail(Failure::Http(error)),
@@ -207,43 +274,54 @@ fn body(head: &Head) -> Ruling {
             return Ruling::Plain("the server answered 200 with a range");
         }
     }
-    Ruling::Whole { framing, coded: head.content_coded() }
+    let coded = head.content_coded();
+    if wanted.slice.is_some() {
+        let fault = match framing {
+            _ if coded => RangeFault::Coded,
+            Framing::Length(complete) => match Extent::of(wanted.slice, complete) {
+                Some(extent) if extent.is_all() => return Ruling::Whole { framing, coded },
+                Some(_) => RangeFault::Unsliced,
+                None => RangeFault::Beyond(Some(complete)),
+            },
+            Framing::Chunked | Framing::Close => RangeFault::Unsliced,
+        };
+        return Ruling::Fail(Failure::Range(fault));
+    }
+    Ruling::Whole { framing, coded }
 }
 
 fn rest(
     version: &Version,
     over: bool,
     asked: &Range<u64>,
-    known: Option<u64>,
+    wanted: &Wanted<'_>,
     head: &Head,
 ) -> Ruling {
     let changed = |how| Ruling::Fail(Failure::Changed(how));
     let refused = |why| if over { Ruling::Plain(why) } else { Ruling::Fail(expect::status(head)) };
     match head.status {
-        206 => match expect::part(head) {
-            Ok((range, total)) => {
+        206 => match wanted.part(head) {
+            Ok((range, extent)) => {
                 if range.start != asked.start || range.end > asked.end {
-                    Ruling::Fail(Failure::Range(RangeFault::Window(range)))
-                } else if let Some(was) = known
-                    && was != total
-                {
-                    changed(ChangedHow::Length { was, is: total })
+                    Ruling::Fail(Failure::Range(RangeFault::Window(extent.locate(&range))))
+                } else if let Some(how) = wanted.changed(&extent) {
+                    changed(how)
                 } else if !version.admits(head) {
                     changed(ChangedHow::Validator)
                 } else {
-                    Ruling::Part { range, total }
+                    Ruling::Part { range, extent }
                 }
             }
             Err(failure) => Ruling::Fail(failure),
         },
         200 if !version.admits(head) => changed(ChangedHow::Precondition),
-        200 if over => match body(head) {
+        200 if over => match body(wanted, head) {
             Ruling::Plain(_) => Ruling::Fail(Failure::Range(RangeFault::Ignored)),
             ruling => ruling,
         },
         200 => Ruling::Fail(Failure::Range(RangeFault::Ignored)),
         412 => changed(ChangedHow::Precondition),
-        416 => match (head.content_range(), known) {
+        416 => match (head.content_range(), wanted.extent.map(|extent| extent.complete)) {
             (Some(ContentRange::Unsatisfied { total }), None) if total == asked.start => {
                 Ruling::Complete { total }
             }
@@ -256,6 +334,9 @@ fn rest(
         _ => Ruling::Fail(expect::status(head)),
     }
 }
+
+/// A range was refused: everything may be asked for.
+const REFUSED: Ruling = Ruling::Plain("the server refuses the range");
 
 fn confirm(strong: &str, total: u64, head: &Head) -> Ruling {
     match head.status {

@@ -20,7 +20,7 @@ use super::{
     probe::{self, Question, Ruling, Version},
     recover::Lost,
 };
-use crate::http::{redirect::Origin, request::Ask, response::Head};
+use crate::http::{redirect::Origin, response::Head};
 use crate::orders::{Accept, Conn, Failure, Note, Verdict, expect};
 
 impl Transfer {
@@ -93,7 +93,7 @@ impl Transfer {
         let mut request = self.request_to(place, &find.chain);
         let piece = self.piece_for(conn);
         let Some((span, blame)) = self.edition.work.lease(self.now, piece, place) else { return };
-        request.ask = Ask::Part(span.clone());
+        request.ask = self.edition.ask_for(&span);
         let job = Job { role: Role::Scout, leased: true, blame, ..self.job(span, place) };
         self.send(conn, job, request, Accept::Ask);
     }
@@ -102,7 +102,7 @@ impl Transfer {
     pub(super) fn on_scout(&mut self, conn: Conn, asked: &Range<u64>, head: &Head) {
         let Some(place) = self.links.get(&conn).map(|link| link.place) else { return };
         let question = Question::Rest { version: Version::Any, over: false };
-        match probe::judge(&question, asked, self.edition.work.total(), head) {
+        match probe::judge(&question, asked, &self.edition.wanted(&self.policy), head) {
             Ruling::Part { range, .. } if self.is_same(place, head) => {
                 self.take_body(conn, range);
                 self.settle(place, head);

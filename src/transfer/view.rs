@@ -31,6 +31,7 @@ impl Transfer {
         let url = self.edition.url(self.places.lead);
         Account {
             final_url: url.unwrap_or_else(|| &self.places.first().asked).clone(),
+            extent: self.edition.extent.clone(),
             validators: object.map(|object| object.validators.clone()).unwrap_or_default(),
             stated: object.and_then(|object| object.stated.clone()),
             disposition: object.and_then(|object| object.disposition.clone()),

@@ -35,6 +35,7 @@ mod regression;
 mod retry;
 mod retry_after;
 mod signals;
+mod slice;
 mod stated;
 mod streams;
 mod strict206;

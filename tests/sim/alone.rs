@@ -16,7 +16,7 @@ use uget::{
     fleet::TransferId,
     http::{self, body::Framing, exchange::Exchange, field::Validators},
     link::{Gate, Job, Limits, Link, Order},
-    orders::{Accept, Attempt, ConnEvent, Ended, Expect, Failure, OPEN_END},
+    orders::{Accept, Attempt, ConnEvent, Ended, Expect, Extent, Failure, OPEN_END},
 };
 
 use crate::{
@@ -182,7 +182,11 @@ impl Stage {
             reply.then = Then::Fin;
         }
         let (accept, order) = if part {
-            let expect = Expect { range: asked, total, validators: Validators::default() };
+            let expect = Expect {
+                range: asked,
+                extent: Extent::all(total),
+                validators: Validators::default(),
+            };
             (Accept::Part(expect), None)
         } else {
             let known = matches!(framing, Framing::Length(_));

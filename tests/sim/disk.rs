@@ -5,6 +5,7 @@ use std::time::Duration;
 use uget::{
     http::field::Validators,
     journal::{Claim, Header, Held, Ledger, Replay, Resumable, replay},
+    orders::Extent,
     range::RangeSet,
 };
 
@@ -41,7 +42,7 @@ pub(crate) enum Crash {
 
 impl Disk {
     /// Starts a part file, or goes on with the one that was found.
-    pub(crate) fn prepare(&mut self, total: Option<u64>, version: &Validators, resume: bool) {
+    pub(crate) fn prepare(&mut self, extent: Option<&Extent>, version: &Validators, resume: bool) {
         if !resume {
             self.forget();
         }
@@ -49,7 +50,8 @@ impl Disk {
             epoch: self.epoch(),
             identity: [7; 32],
             url: "http://h.test/".to_owned(),
-            total,
+            total: extent.map(Extent::length),
+            complete: extent.map(|extent| extent.complete),
             validator: version.pin(),
             inode: 1,
         };
@@ -198,7 +200,12 @@ impl Disk {
             return Ok(None);
         }
         let validator = state.header.validator.clone();
-        let held = Held { total: state.total, validator, done: state.done.clone() };
+        let held = Held {
+            total: state.total,
+            complete: state.complete,
+            validator,
+            done: state.done.clone(),
+        };
         self.resumed = Some(state);
         Ok(Some(held))
     }

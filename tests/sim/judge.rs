@@ -4,10 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use uget::{
     fleet::TransferId,
-    orders::{Pin, Trouble},
+    http::field::RangeSpec,
+    orders::{Extent, Pin, Policy, Trouble},
 };
 
 use crate::{
+    file::Source,
     origin::PAGE,
     site::{Edition, Host, Later, Place, Ranges, Site, Wrong},
     world::{Kind, Member, World},
@@ -59,13 +61,24 @@ impl World {
     }
 }
 
+/// Whether what is wanted of an edition is so many bytes, which lie so far on in the object.
+fn is_of(slice: Option<RangeSpec>, edition: &Edition, total: u64, shift: Option<i64>) -> bool {
+    Extent::of(slice, edition.length).is_some_and(|extent| {
+        let at = shift.is_none_or(|shift| u64::try_from(shift) == Ok(extent.wanted.start));
+        at && extent.length() == total
+    })
+}
+
 /// Whether the part file is what the digest names.
 pub(crate) fn is_right(site: &Site, member: &Member, total: u64) -> bool {
     let part = &member.disk.part;
-    let right = |edition: &Edition| edition.content == 0 && edition.length == total;
-    let inside = part
-        .sources()
-        .all(|source| source.shift == 0 && site.edition(source.version).is_some_and(right));
+    let slice = member.policy.slice;
+    let right = |edition: &Edition| edition.content == 0 && is_of(slice, edition, total, None);
+    let inside = part.sources().all(|source| {
+        let at = Some(source.shift);
+        let edition = site.edition(source.version).filter(|edition| edition.content == 0);
+        edition.is_some_and(|edition| is_of(slice, edition, total, at))
+    });
     let mut all = site.places.iter().flat_map(|place| &place.editions);
     inside && all.any(|(_, edition)| right(edition))
 }
@@ -82,8 +95,13 @@ pub(crate) fn whole(site: &Site, member: &Member) -> Result<(), String> {
         let right = is_right(site, member, total);
         return if right { Ok(()) } else { Err("a wrong file passed its digest".to_owned()) };
     }
-    if let Some(source) = sources.iter().find(|source| source.shift != 0) {
-        return Err(format!("bytes of another place in the object: {source:?}"));
+    let slice = member.policy.slice;
+    let misplaced = |source: &&Source| match site.edition(source.version) {
+        Some(edition) => !is_of(slice, edition, total, Some(source.shift)),
+        None => source.shift != 0,
+    };
+    if let Some(source) = sources.iter().find(misplaced) {
+        return Err(format!("bytes of another place in the object, of {total}: {source:?}"));
     }
     let numbers: BTreeSet<u32> = sources.iter().map(|source| source.version).collect();
     if numbers.contains(&PAGE) {
@@ -93,9 +111,6 @@ pub(crate) fn whole(site: &Site, member: &Member) -> Result<(), String> {
     let mut used = Vec::new();
     for number in numbers {
         used.push(site.edition(number).ok_or("bytes of nothing")?);
-    }
-    if let Some(other) = used.iter().find(|edition| edition.length != total) {
-        return Err(format!("a wrong file: {total} bytes of {other:?}"));
     }
     if member.policy.pin == Pin::None {
         return Ok(());
@@ -113,7 +128,7 @@ pub(crate) fn whole(site: &Site, member: &Member) -> Result<(), String> {
 /// Whether a run cannot fail, whatever else happens: a good place is left, and nothing that another
 /// place may have said first speaks against it. Then it is also over by the time that is returned.
 pub(crate) fn owed(site: &Site, hosts: &[Host], member: &Member) -> Option<Duration> {
-    let good = |road: &usize| is_good(site, hosts, *road, member.policy.digest);
+    let good = |road: &usize| is_good(site, hosts, *road, &member.policy);
     let first = Some(0)
         .filter(good)
         .filter(|_| member.policy.retries > 0 || hosts[site.first_place().host].limit.is_none());
@@ -143,7 +158,7 @@ pub(crate) fn owed(site: &Site, hosts: &[Host], member: &Member) -> Option<Durat
     Some(alone * 2 + Duration::from_secs(120 + 240 * site.roads.len() as u64))
 }
 
-fn is_good(site: &Site, hosts: &[Host], road: usize, digest: bool) -> bool {
+fn is_good(site: &Site, hosts: &[Host], road: usize, policy: &Policy) -> bool {
     let way = &site.roads[road];
     let place = &site.places[way.ends[0].1];
     let edition = &place.editions[0].1;
@@ -161,6 +176,7 @@ fn is_good(site: &Site, hosts: &[Host], road: usize, digest: bool) -> bool {
     let held = site.places.iter().filter(|place| shared(place)).any(waits);
     let hops = way.hops.iter().all(|hop| hosts[*hop].limit.is_none());
     let steady = way.ends.len() == 1 && (way.hops.is_empty() || site.expires_at.is_none());
-    let right = !digest || edition.content == 0;
-    place.is_good() && !place.coded && right && !crowded && !held && hops && steady
+    let right = !policy.digest || edition.content == 0;
+    let sliced = policy.slice.is_none() || place.serves(policy.slice);
+    place.is_good() && !place.coded && right && sliced && !crowded && !held && hops && steady
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use uget::{
-    http::request::Field,
+    http::{field::RangeSpec, request::Field},
     orders::{Connections, Pin, Policy},
 };
 
@@ -327,6 +327,21 @@ fn road(rng: &mut Rng, index: usize, places: usize) -> Road {
     }
     let password = (index > 0 && rng.one_in(6)).then_some("user:pass");
     Road { hops, ends, password }
+}
+
+/// What of an object of about this length is wanted, where that is not all.
+pub(crate) fn slice(rng: &mut Rng, length: u64) -> Option<RangeSpec> {
+    let first = rng.pick(0..length + 2);
+    match rng.pick(0..24) {
+        0 => RangeSpec::of(first..),
+        1 => Some(RangeSpec::Suffix(rng.pick(1..length + 2))),
+        2 => RangeSpec::of(..first + 1),
+        3 | 4 => {
+            let most = rng.magnitude(25) + 1;
+            RangeSpec::of(first..first + most)
+        }
+        _ => None,
+    }
 }
 
 /// What the user wants, for one seed.

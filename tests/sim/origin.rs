@@ -127,6 +127,7 @@ impl<'a> Server<'a> {
             Ask::Whole => 0..u64::MAX,
             Ask::Part(range) => range.clone(),
             Ask::From(start) => *start..u64::MAX,
+            Ask::Last(length) => self.suffix(*length),
         };
         if let Some((at, wrong)) = place.cursed
             && asked.contains(&at)
@@ -135,6 +136,12 @@ impl<'a> Server<'a> {
         }
         let mood = place.mood.as_ref().filter(|mood| mood.during.contains(&self.now))?;
         self.rng.one_in(mood.nth).then(|| *self.rng.one_of(&mood.ways))
+    }
+
+    /// The last so many bytes of the edition that answers.
+    fn suffix(&self, length: u64) -> Range<u64> {
+        let total = self.edition().map_or(0, |edition| edition.length);
+        total.saturating_sub(length)..total
     }
 
     /// The place that is asked, unless it is a hop on the way.
@@ -233,6 +240,7 @@ impl<'a> Server<'a> {
             Ask::Whole => None,
             Ask::Part(range) => Some(range.clone()),
             Ask::From(start) => Some(*start..u64::MAX),
+            Ask::Last(length) => Some(self.suffix(*length)),
         };
         match asked {
             Some(asked) if !place.coded && wrong != Some(Wrong::Whole) => {

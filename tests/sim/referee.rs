@@ -34,6 +34,8 @@ struct Run {
     owner: TransferId,
     asked: bool,
     skipped: bool,
+    /// Where in the object what is wanted begins.
+    base: u64,
     /// Where its body is to lie, once that is known, and the next byte of it to be written.
     span: Option<Range<u64>>,
     at: u64,
@@ -110,9 +112,9 @@ impl Referee {
         if self.run.is_some() {
             self.blame("two requests at once");
         }
-        let (asked, span) = match accept {
-            Accept::Ask => (true, None),
-            Accept::Part(expect) => (false, Some(expect.range.clone())),
+        let (asked, base, span) = match accept {
+            Accept::Ask => (true, 0, None),
+            Accept::Part(expect) => (false, expect.extent.wanted.start, Some(expect.range.clone())),
         };
         let at = span.as_ref().map_or(0, |span| span.start);
         self.run = Some(Run {
@@ -120,6 +122,7 @@ impl Referee {
             owner,
             asked,
             skipped: false,
+            base,
             span,
             at,
             reported: at,
@@ -140,7 +143,9 @@ impl Referee {
     pub(crate) fn answered(&mut self, reply: &Reply) {
         let Some(run) = &mut self.run else { return };
         let end = match reply.answer.head.content_range() {
-            Some(ContentRange::Part { range, .. }) if !run.asked => range.end,
+            Some(ContentRange::Part { range, .. }) if !run.asked => {
+                range.end.saturating_sub(run.base)
+            }
             _ => OPEN_END,
         };
         run.answer = Some(Answered {

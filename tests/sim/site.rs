@@ -6,7 +6,10 @@
 
 use std::{ops::Range, time::Duration};
 
-use uget::http::request::Field;
+use uget::{
+    http::{field::RangeSpec, request::Field},
+    orders::Extent,
+};
 use url::Url;
 
 /// A server.
@@ -206,6 +209,15 @@ impl Place {
             && self.mood.is_none()
             && self.cursed.is_none()
             && self.gone.is_none()
+    }
+}
+
+impl Place {
+    /// Whether it has the ranges that it takes to get a slice of whatever it has.
+    pub(crate) fn serves(&self, slice: Option<RangeSpec>) -> bool {
+        let there =
+            |(_, edition): &(Duration, Edition)| Extent::of(slice, edition.length).is_some();
+        !self.coded && self.ranges == Ranges::Yes && self.editions.iter().all(there)
     }
 }
 

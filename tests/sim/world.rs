@@ -6,7 +6,7 @@ use uget::{
     fleet::{Fleet, Limits, TransferId},
     http::{field::Validators, request::Request},
     journal::{Claim, Held},
-    orders::{Command, Conn, ConnEvent, Failure, Policy, StoreEvent, StoreOp},
+    orders::{Command, Conn, ConnEvent, Extent, Failure, Policy, StoreEvent, StoreOp},
     transfer::Transfer,
 };
 
@@ -106,7 +106,14 @@ impl World {
         let policies = (0..count).map(|_| lottery::policy(&mut rng, kind != Kind::Calm));
         let policies = policies
             .map(|policy| Policy { max_time: policy.max_time.filter(|_| faults), ..policy });
-        let policies: Vec<_> = policies.collect();
+        let mut policies: Vec<_> = policies.collect();
+        // Of their own luck, so that the worlds without slices are the same as ever.
+        let mut luck = Rng::new(seed ^ 0x511c_e511_ce51_1ce5);
+        for (site, policy) in sites.iter().zip(&mut policies) {
+            let slice = lottery::slice(&mut luck, site.first_place().editions[0].1.length);
+            let served = || site.places.iter().all(|place| place.serves(slice));
+            policy.slice = slice.filter(|_| kind != Kind::Calm || served());
+        }
         let limits =
             Limits { total: *rng.one_of(&[64, 16, 4]), per_host: *rng.one_of(&[64, 16, 3]) };
         let member = |policy: Policy| Member {
@@ -356,8 +363,8 @@ impl World {
             Command::Skip { conn, attempt } => self.worker_skip(conn, attempt),
             Command::Shrink { conn, attempt, end } => self.worker_shrink(conn, attempt, end),
             Command::Close { conn } => self.worker_close(conn),
-            Command::Prepare { total, validators, resume, .. } => {
-                self.prepare(id, total, validators, resume);
+            Command::Prepare { extent, validators, resume, .. } => {
+                self.prepare(id, extent.as_ref(), &validators, resume);
             }
             Command::Refetch { lost } => {
                 self.members[id.0 as usize].disk.refetch(&lost);
@@ -395,12 +402,18 @@ impl World {
         }
     }
 
-    fn prepare(&mut self, id: TransferId, total: Option<u64>, version: Validators, resume: bool) {
+    fn prepare(
+        &mut self,
+        id: TransferId,
+        extent: Option<&Extent>,
+        version: &Validators,
+        resume: bool,
+    ) {
         let fails = self.fault_in(80);
         let delay = Duration::from_micros(self.rng.magnitude(19));
         let member = &mut self.members[id.0 as usize];
-        member.disk.prepare(total, &version, resume);
-        let length = total.unwrap_or(1 << 22);
+        member.disk.prepare(extent, version, resume);
+        let length = extent.map_or(1 << 22, Extent::length);
         member.store_time = delay;
         if self.faults && self.members.len() == 1 && self.rng.one_in(4) {
             // Somewhere in the time that the download may take.

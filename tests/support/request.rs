@@ -2,6 +2,8 @@
 
 use std::{ops::Range, time::Duration};
 
+use uget::RangeSpec;
+
 /// A request with its full head and where it stands in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -58,16 +60,13 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The half-open range of a `Range: bytes=A-B` or `bytes=A-` field, the latter to `len`.
-    /// Suffixes and lists, which uget never sends, are none.
+    /// The half-open range of a `Range` field of one range, of an object of `len` bytes: a last
+    /// position is not moved to the end. Lists and what is none are none.
     pub fn range(&self, len: u64) -> Option<Range<u64>> {
-        let spec = self.field("range")?.strip_prefix("bytes=")?;
-        let (first, last) = spec.split_once('-')?;
-        let start: u64 = first.parse().ok()?;
-        if last.is_empty() {
-            return Some(start..len);
+        match RangeSpec::parse(self.field("range")?.as_bytes())? {
+            RangeSpec::Between { first, last } => Some(first..last.saturating_add(1)),
+            RangeSpec::From(first) => Some(first..len),
+            RangeSpec::Suffix(length) => Some(len.saturating_sub(length)..len),
         }
-        let last: u64 = last.parse().ok()?;
-        (last >= start).then(|| start..last.saturating_add(1))
     }
 }

@@ -98,6 +98,7 @@ fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {
     }
     options.target = target(args.output, args.directory_prefix)?;
     options.remote_name = args.remote_name;
+    options.range = args.range;
     options.fsync = match (args.fsync, args.no_fsync) {
         (true, _) => Fsync::Always,
         (_, true) => Fsync::Never,

@@ -3,14 +3,18 @@
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::http::field::RangeSpec;
+
 /// A hash that is equal for two URLs whose bytes may be joined (under the same strong validator
 /// and length, which are checked besides).
+///
+/// Of two slices only the same one's may be; what it is called counts, not where it lies.
 ///
 /// Scheme, host, port, path and query count; userinfo and fragment do not. Of a presigned URL's
 /// query the parameters that sign it do not count either: the same object under a new signature is
 /// the case in which people resume. They are the parameters of one scheme, which is there as a
 /// whole; any other parameter counts, whatever it looks like.
-pub(super) fn identity(url: &Url) -> [u8; 32] {
+pub(super) fn identity(url: &Url, slice: Option<RangeSpec>) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
         hash.update((text.len() as u64).to_be_bytes());
@@ -25,7 +29,11 @@ pub(super) fn identity(url: &Url) -> [u8; 32] {
         let members: Vec<&str> = query.split('&').collect();
         let scheme = SCHEMES.iter().find(|scheme| scheme.signs(&members));
         let signs = |member: &str| scheme.is_some_and(|scheme| scheme.has(name(member)));
-        members.into_iter().filter(|member| !signs(member)).for_each(add);
+        members.into_iter().filter(|member| !signs(member)).for_each(&mut add);
+    }
+    if let Some(slice) = slice {
+        // No part of a URL holds a NUL.
+        add(&format!("\0bytes={slice}"));
     }
     hash.finalize().into()
 }
@@ -105,7 +113,26 @@ mod tests {
                       &X-Amz-SignedHeaders=host&X-Amz-Signature=";
 
     fn id(url: &str) -> [u8; 32] {
-        identity(&Url::parse(url).unwrap())
+        identity(&Url::parse(url).unwrap(), None)
+    }
+
+    #[test]
+    fn a_slice_is_itself_alone() {
+        let of = |url: &str, slice: Option<RangeSpec>| identity(&Url::parse(url).unwrap(), slice);
+        let all = [
+            of("http://h/a", None),
+            of("http://h/a", RangeSpec::of(0..9)),
+            of("http://h/a", RangeSpec::of(0..10)),
+            of("http://h/a", RangeSpec::of(1..10)),
+            of("http://h/a", RangeSpec::of(10..)),
+            of("http://h/a", Some(RangeSpec::Suffix(10))),
+            of("http://h/a?bytes=0-8", None),
+            of("http://h/a?%00bytes=0-8", None),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[at + 1..].contains(one), "{at}");
+        }
+        assert_eq!(all[1], of("http://h/a#x", RangeSpec::of(..9)));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl World {
 
     fn wanted(&self) -> Wanted<'_> {
         let target = self.path("file");
-        Wanted { target, replace: true, url: &self.url, resume: true, sync: false }
+        Wanted { target, replace: true, url: &self.url, slice: None, resume: true, sync: false }
     }
 
     fn open(&self) -> Opened {
@@ -57,7 +57,7 @@ impl World {
     /// What a run leaves that wrote `ranges` and was killed.
     fn killed_after(&self, ranges: &[Range<u64>]) {
         let mut store = self.open().store;
-        let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
+        let file = store.prepare(Some(&Extent::all(TOTAL)), &validators(), false).unwrap();
         for range in ranges {
             write(&file, range.clone());
             store.record(claim(range.clone()), ms(0)).unwrap();
@@ -118,7 +118,7 @@ fn a_whole_download_leaves_one_file() {
     let world = World::new();
     let Opened { mut store, held, fresh, .. } = world.open();
     assert_eq!((held, fresh), (None, None));
-    let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
+    let file = store.prepare(Some(&Extent::all(TOTAL)), &validators(), false).unwrap();
     assert_eq!(file.metadata().unwrap().len(), TOTAL);
     assert!(file.metadata().unwrap().blocks() * 512 >= TOTAL, "blocks are allocated");
     write(&file, 0..TOTAL);
@@ -149,7 +149,7 @@ fn rt39_the_mode_is_the_users_and_not_widened() {
     let world = World::new();
     let publish = || {
         let mut store = world.open().store;
-        store.prepare(Some(0), &validators(), false).unwrap();
+        store.prepare(Some(&Extent::all(0)), &validators(), false).unwrap();
         store.publish(0, false).unwrap();
         mode(&world.path("file"))
     };
@@ -171,7 +171,7 @@ fn a_synced_replacement_leaves_nothing_of_the_old_file() {
     let world = World::new();
     fs::write(world.path("file"), "old").unwrap();
     let mut store = world.open().store;
-    let file = store.prepare(Some(10), &validators(), false).unwrap();
+    let file = store.prepare(Some(&Extent::all(10)), &validators(), false).unwrap();
     write(&file, 0..10);
     store.publish(10, true).unwrap();
     assert_eq!(world.names(), ["file"]);
@@ -185,9 +185,9 @@ fn what_was_recorded_is_held_after_a_kill() {
     let Opened { mut store, held, fresh, .. } = world.open();
     let want = set(&[0..2000, 5000..9000]);
     let validator = Some("\"v1\"".to_owned());
-    assert_eq!(held, Some(Held { total: TOTAL, validator, done: want }));
+    assert_eq!(held, Some(Held { total: TOTAL, complete: TOTAL, validator, done: want }));
     assert_eq!(fresh, None);
-    let file = store.prepare(Some(TOTAL), &validators(), true).unwrap();
+    let file = store.prepare(Some(&Extent::all(TOTAL)), &validators(), true).unwrap();
     write(&file, 2000..5000);
     store.record(claim(2000..5000), ms(0)).unwrap();
     drop(file);
@@ -213,8 +213,8 @@ fn a_restart_forgets_what_was_held() {
     let world = World::new();
     world.killed_after(&[0..1000]);
     let mut store = world.open().store;
-    store.prepare(Some(TOTAL), &validators(), true).unwrap();
-    let file = store.prepare(Some(500), &validators(), false).unwrap();
+    store.prepare(Some(&Extent::all(TOTAL)), &validators(), true).unwrap();
+    let file = store.prepare(Some(&Extent::all(500)), &validators(), false).unwrap();
     assert_eq!(file.metadata().unwrap().len(), 500);
     write(&file, 0..10);
     store.record(claim(0..10), ms(0)).unwrap();
@@ -241,7 +241,7 @@ fn nothing_is_left_of_a_failure_that_cannot_be_resumed() {
     world.open().store.abandon(true);
     assert_eq!(world.names(), [""; 0]);
     let mut store = world.open().store;
-    store.prepare(Some(TOTAL), &validators(), false).unwrap();
+    store.prepare(Some(&Extent::all(TOTAL)), &validators(), false).unwrap();
     store.abandon(false);
     assert_eq!(world.names(), [""; 0]);
     let mut store = world.open().store;
@@ -290,7 +290,7 @@ fn a_damaged_or_foreign_journal_is_a_fresh_start_that_says_why() {
         // A new part file may get the old one's inode number, so two answers are right there.
         assert!(fresh.contains(why) || fresh.contains("not the one"), "{why}: {fresh}");
         // It heals: the next run starts where this one ended, and the rest stands as it was.
-        let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
+        let file = store.prepare(Some(&Extent::all(TOTAL)), &validators(), false).unwrap();
         write(&file, 0..10);
         store.record(claim(0..10), ms(0)).unwrap();
         drop(file);
@@ -338,7 +338,7 @@ fn okx04_a_part_that_was_cut_holds_only_claims_that_are_whole() {
 fn after_a_reboot_only_what_was_synced_is_held() {
     let world = World::new();
     let mut store = world.open().store;
-    let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
+    let file = store.prepare(Some(&Extent::all(TOTAL)), &validators(), false).unwrap();
     write(&file, 0..1000);
     store.record(claim(0..1000), ms(0)).unwrap();
     // The first sync is due five seconds after the first byte; what comes later is not in it.

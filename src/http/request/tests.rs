@@ -67,6 +67,7 @@ fn ranges_are_inclusive_on_the_wire() {
         (Ask::Part(0..0), "Range: bytes=0-0\r\n"),
         (Ask::Part(7..7), "Range: bytes=7-7\r\n"),
         (Ask::From(9), "Range: bytes=9-\r\n"),
+        (Ask::Last(9), "Range: bytes=-9\r\n"),
     ] {
         let request = Request { ask, ..get("http://h/") };
         assert!(text(&request).contains(line), "{request:?}");

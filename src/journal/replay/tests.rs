@@ -15,6 +15,7 @@ fn header(total: Option<u64>) -> Header {
         identity: [9; 32],
         url: "http://host/file?…".into(),
         total,
+        complete: total,
         validator: Some("\"abc\"".into()),
         inode: 12,
     }

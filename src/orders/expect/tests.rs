@@ -12,7 +12,7 @@ fn head(status: &str, fields: &str) -> Head {
 
 fn expect(etag: &str) -> Expect {
     let validators = head("200 OK", &format!("ETag: {etag}\r\n")).validators();
-    Expect { range: 100..200, total: 1000, validators }
+    Expect { range: 100..200, extent: Extent::all(1000), validators }
 }
 
 const GOOD: &str = "Content-Range: bytes 100-199/1000\r\nContent-Length: 100\r\nETag: \"a\"\r\n";
@@ -83,11 +83,27 @@ fn another_version_is_a_change() {
 }
 
 #[test]
+fn a_slice_is_asked_for_where_it_lies_and_received_where_it_counts() {
+    let extent = Extent { complete: 1000, wanted: 90..190 };
+    let expect = Expect { range: 10..60, extent, validators: expect("\"a\"").validators };
+    let check = |range: &str| {
+        expect.check(&head("206 P", &format!("Content-Range: bytes {range}\r\nETag: \"a\"\r\n")))
+    };
+    assert_eq!(check("100-149/1000"), Ok(10..60));
+    assert_eq!(check("100-120/1000"), Ok(10..31));
+    for other in ["10-59/1000", "100-150/1000", "99-148/1000"] {
+        assert!(matches!(check(other), Err(Failure::Range(RangeFault::Window(_)))), "{other}");
+    }
+    let shorter = Failure::Changed(ChangedHow::Length { was: 1000, is: 999 });
+    assert_eq!(check("100-149/999"), Err(shorter));
+}
+
+#[test]
 fn a_date_that_pins_must_be_there() {
     let dates = "Date: Sun, 06 Nov 1994 12:00:00 GMT\r\n\
         Last-Modified: Sun, 06 Nov 1994 08:00:00 GMT\r\n";
     let validators = head("200 OK", dates).validators();
-    let expect = Expect { range: 100..200, total: 1000, validators };
+    let expect = Expect { range: 100..200, extent: Extent::all(1000), validators };
     let bare = "Content-Range: bytes 100-199/1000\r\n";
     assert_eq!(expect.check(&head("206 P", &format!("{bare}{dates}"))), Ok(100..200));
     let changed = Err(Failure::Changed(ChangedHow::Validator));

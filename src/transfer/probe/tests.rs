@@ -16,7 +16,9 @@ fn ask(question: &Question, status: &str, fields: &str) -> Ruling {
         Question::Confirm(_) => (0..u64::MAX, Some(1000)),
         _ => (0..100, None),
     };
-    judge(question, &asked, total, &head(status, fields))
+    let extent = total.map(Extent::all);
+    let wanted = Wanted { extent: extent.as_ref(), ..Wanted::default() };
+    judge(question, &asked, &wanted, &head(status, fields))
 }
 
 fn is_plain(ruling: &Ruling) -> bool {
@@ -27,9 +29,9 @@ fn is_plain(ruling: &Ruling) -> bool {
 fn a_probe_is_judged_by_the_table() {
     // HT-07, LB-01 to LB-03, LB-05, RT-26, RT-28.
     let probe = |status: &str, fields: &str| ask(&Question::Probe, status, fields);
-    let part = Ruling::Part { range: 0..100, total: 1000 };
+    let part = Ruling::Part { range: 0..100, extent: Extent::all(1000) };
     assert_eq!(probe("206 P", "Content-Range: bytes 0-99/1000\r\nContent-Length: 100\r\n"), part);
-    let short = Ruling::Part { range: 0..50, total: 50 };
+    let short = Ruling::Part { range: 0..50, extent: Extent::all(50) };
     assert_eq!(probe("206 P", "Content-Range: bytes 0-49/50\r\n"), short);
     for fields in [
         "Content-Range: bytes 0-99/*\r\n",
@@ -106,7 +108,10 @@ fn the_rest_of_an_object_must_be_of_the_same() {
         ask(&Question::Rest { version, over }, status, fields)
     };
     let part = "Content-Range: bytes 500-999/1000\r\nETag: \"a\"\r\n";
-    assert_eq!(rest(true, "206 P", part), Ruling::Part { range: 500..1000, total: 1000 });
+    assert_eq!(
+        rest(true, "206 P", part),
+        Ruling::Part { range: 500..1000, extent: Extent::all(1000) }
+    );
     let changed = |how| Ruling::Fail(Failure::Changed(how));
     let other = "Content-Range: bytes 500-999/1000\r\nETag: \"b\"\r\n";
     assert_eq!(rest(true, "206 P", other), changed(ChangedHow::Validator));
@@ -162,6 +167,10 @@ fn a_finished_file_is_asked_about_once() {
         (&tag, "404 N", "ETag: \"a\"\r\n", Renewal::Other),
         (&tag, "416 R", "Content-Range: bytes */0\r\n", Renewal::Other),
     ] {
-        assert_eq!(renew(known, &head(status, fields)), means, "{known:?} {status} {fields:?}");
+        assert_eq!(
+            renew(known, None, &head(status, fields)),
+            means,
+            "{known:?} {status} {fields:?}"
+        );
     }
 }

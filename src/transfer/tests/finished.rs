@@ -67,7 +67,7 @@ fn an_absurd_304_is_asked_again_without_the_condition() {
 fn what_is_held_goes_before_what_is_finished() {
     let mut done = RangeSet::new();
     done.insert(0..5);
-    let held = Held { total: 10, validator: Some("\"a\"".to_owned()), done };
+    let held = Held { total: 10, complete: 10, validator: Some("\"a\"".to_owned()), done };
     let mut script = Script::resume(known("\"a\""), Some(held));
     let request = asked(&mut script);
     assert_eq!((request.if_none_match, request.ask), (None, Ask::Part(5..10)));
@@ -86,7 +86,7 @@ fn found(found: Found) -> (Script, Vec<Command>) {
 fn part_of(validator: Option<&str>, total: u64) -> Found {
     let mut done = RangeSet::new();
     done.insert(0..5);
-    Found::Part(Held { total, validator: validator.map(str::to_owned), done })
+    Found::Part(Held { total, complete: total, validator: validator.map(str::to_owned), done })
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::{
     super::{
-        probe::{Question, Ruling, Version, judge},
+        probe::{Question, Ruling, Version, Wanted, judge},
         retry::{Budget, Charge},
     },
     places::{OLD, is_skip, opened_to, piece, receives, request, span},
@@ -19,7 +19,9 @@ fn mirrored(connections: usize) -> Policy {
 }
 
 fn rest(asked: Range<u64>, total: Option<u64>, head: &Head) -> Ruling {
-    judge(&Question::Rest { version: Version::Any, over: true }, &asked, total, head)
+    let extent = total.map(Extent::all);
+    let wanted = Wanted { extent: extent.as_ref(), ..Wanted::default() };
+    judge(&Question::Rest { version: Version::Any, over: true }, &asked, &wanted, head)
 }
 
 /// The first place has said this, and the mirror is asked for the next part.
@@ -52,7 +54,7 @@ fn the_rest_lies_where_it_was_asked_for() {
         assert_eq!(told, window(range));
     }
     let short = rest(500..1000, Some(2000), &part(500..600, 2000));
-    assert_eq!(short, Ruling::Part { range: 500..600, total: 2000 });
+    assert_eq!(short, Ruling::Part { range: 500..600, extent: Extent::all(2000) });
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn what_nothing_proves_is_not_built_on() {
     for (digest, from) in [(false, 0), (true, MIB)] {
         let mut done = RangeSet::new();
         done.insert(0..MIB);
-        let held = Held { total: 8 * MIB, done, validator: None };
+        let held = Held { total: 8 * MIB, complete: 8 * MIB, done, validator: None };
         let mut script = Script::resume(Policy { digest, ..policy(4) }, Some(held));
         script.commands();
         let (.., ask, _) = request(&script.opened(0));

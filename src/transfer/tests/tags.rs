@@ -15,7 +15,7 @@ fn held() -> Held {
     let mut done = RangeSet::new();
     done.insert(0..MIB);
     let said = head("200 OK", &format!("{DATE}{OLD}")).validators();
-    Held { total: TOTAL, done, validator: said.pin() }
+    Held { total: TOTAL, complete: TOTAL, done, validator: said.pin() }
 }
 
 /// Two connections of the place that leads, of which each waits for an answer to a range.

@@ -13,7 +13,7 @@ fn asked(commands: &[Command]) -> Vec<(u64, u64, Range<u64>)> {
     let part = |command: &Command| match command {
         Command::Request { conn, attempt, request, .. } => match &request.ask {
             Ask::Part(range) => Some((conn.0, attempt.0, range.clone())),
-            Ask::Whole | Ask::From(_) => None,
+            Ask::Whole | Ask::From(_) | Ask::Last(_) => None,
         },
         _ => None,
     };

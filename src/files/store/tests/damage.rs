@@ -21,7 +21,7 @@ fn part(world: &World) -> File {
 /// What a run leaves that wrote half of it and failed.
 fn failed_half_way(world: &World) {
     let mut store = world.open().store;
-    let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
+    let file = store.prepare(Some(&Extent::all(TOTAL)), &validators(), false).unwrap();
     write(&file, 0..TOTAL / 2);
     store.record(claim(0..TOTAL / 4), ms(0)).unwrap();
     store.record(claim(TOTAL / 4..TOTAL / 2), ms(0)).unwrap();
@@ -123,7 +123,8 @@ fn damage_is_found_however_the_last_run_ended_and_heals() {
             assert!(done.len() <= sound, "{what}, {killed}: {done:?}");
             assert_eq!(note.is_none(), done.len() == TOTAL / 2, "{what}, {killed}: {note:?}");
             // It heals: what is missing is written, and then all of it is sound.
-            let file = store.prepare(Some(TOTAL), &validators(), !done.is_empty()).unwrap();
+            let file =
+                store.prepare(Some(&Extent::all(TOTAL)), &validators(), !done.is_empty()).unwrap();
             for gap in done.gaps(0..TOTAL / 2) {
                 write(&file, gap.clone());
                 store.record(claim(gap), ms(0)).unwrap();

@@ -6,7 +6,7 @@ use super::*;
 fn ht26_a_second_process_is_told_so_and_changes_nothing() {
     let world = World::new();
     let mut store = world.open().store;
-    let file = store.prepare(Some(TOTAL), &validators(), false).unwrap();
+    let file = store.prepare(Some(&Extent::all(TOTAL)), &validators(), false).unwrap();
     write(&file, 0..1000);
     assert_eq!(failed(open(world.wanted())), (StoreOp::Lock, 0));
     assert_eq!(file.metadata().unwrap().len(), TOTAL);
@@ -33,7 +33,7 @@ fn a_part_file_that_is_not_ours_is_never_written_to() {
         fs::write(world.path("victim"), "precious").unwrap();
         place(&world);
         let mut store = world.open().store;
-        let file = store.prepare(Some(10), &validators(), false).unwrap();
+        let file = store.prepare(Some(&Extent::all(10)), &validators(), false).unwrap();
         write(&file, 0..10);
         store.publish(10, false).unwrap();
         assert_eq!(fs::read(world.path("victim")).unwrap(), b"precious", "{what}");
@@ -99,7 +99,7 @@ fn a_name_that_nobody_chose_is_not_overwritten() {
     fs::remove_file(world.path("file")).unwrap();
     // It appears while the download runs.
     let mut store = open(wanted).unwrap().store;
-    store.prepare(Some(0), &validators(), false).unwrap();
+    store.prepare(Some(&Extent::all(0)), &validators(), false).unwrap();
     fs::write(world.path("file"), "new").unwrap();
     let result = store.publish(0, false);
     assert!(
@@ -116,7 +116,7 @@ fn directories_are_made_whoever_chose_the_name() {
         let target = world.path("a/b/file");
         let wanted = Wanted { target: target.clone(), replace, ..world.wanted() };
         let mut store = open(wanted).unwrap().store;
-        store.prepare(Some(0), &validators(), false).unwrap();
+        store.prepare(Some(&Extent::all(0)), &validators(), false).unwrap();
         store.publish(0, true).unwrap();
         assert!(target.is_file());
     }
@@ -128,7 +128,7 @@ fn a_part_that_was_replaced_or_deleted_is_not_published() {
         let world = World::new();
         fs::write(world.path("file"), "old").unwrap();
         let mut store = world.open().store;
-        store.prepare(Some(4), &validators(), false).unwrap();
+        store.prepare(Some(&Extent::all(4)), &validators(), false).unwrap();
         fs::remove_file(world.path(".file.uget-part")).unwrap();
         if replace {
             fs::write(world.path(".file.uget-part"), "evil").unwrap();
@@ -144,7 +144,7 @@ fn a_directory_that_moved_is_an_error() {
     let world = World::new();
     let wanted = Wanted { target: world.path("sub/file"), ..world.wanted() };
     let mut store = open(wanted).unwrap().store;
-    store.prepare(Some(4), &validators(), false).unwrap();
+    store.prepare(Some(&Extent::all(4)), &validators(), false).unwrap();
     fs::rename(world.path("sub"), world.path("moved")).unwrap();
     fs::create_dir(world.path("sub")).unwrap();
     assert!(store.publish(4, false).is_err());
@@ -160,7 +160,7 @@ fn the_longest_name_works_and_a_longer_one_is_refused() {
             assert!(!works);
             continue;
         };
-        store.prepare(Some(4), &validators(), false).unwrap();
+        store.prepare(Some(&Extent::all(4)), &validators(), false).unwrap();
         store.publish(4, false).unwrap();
         assert!(works && world.path(&"n".repeat(length)).exists());
     }
@@ -175,14 +175,14 @@ fn ht19_more_than_there_is_room_for_is_refused_and_given_back() {
         }
         let mut store = world.open().store;
         // More than any disk, less than the largest file of ext4 (16 TiB).
-        let result = store.prepare(Some(15 << 40), &validators(), false);
+        let result = store.prepare(Some(&Extent::all(15 << 40)), &validators(), false);
         assert!(
             matches!(result, Err(Failure::Store { op: StoreOp::Preallocate, .. })),
             "{base:?} {result:?}"
         );
         let part = fs::metadata(store.part_path()).unwrap();
         assert_eq!((part.len(), part.blocks()), (0, 0), "{base:?}");
-        let result = store.prepare(Some(u64::MAX - 1), &validators(), false);
+        let result = store.prepare(Some(&Extent::all(u64::MAX - 1)), &validators(), false);
         let Err(Failure::Store { errno, reason, .. }) = result else { panic!("{result:?}") };
         assert_eq!((errno, reason.as_str()), (libc::EFBIG, "file too large"));
         store.abandon(true);
@@ -197,7 +197,7 @@ fn what_was_held_survives_a_disk_that_is_too_full_to_go_on() {
     let mut store = world.open().store;
     // The total is the journal's, so fake one that no disk holds.
     store.held.as_mut().unwrap().total = 15 << 40;
-    assert!(store.prepare(Some(15 << 40), &validators(), true).is_err());
+    assert!(store.prepare(Some(&Extent::all(15 << 40)), &validators(), true).is_err());
     store.abandon(true);
     assert_eq!(world.open().held.unwrap().done, set(&[0..1000]));
 }
@@ -207,7 +207,7 @@ fn after_a_failed_sync_nothing_is_believed() {
     let world = World::new();
     world.killed_after(&[0..1000]);
     let mut store = world.open().store;
-    store.prepare(Some(TOTAL), &validators(), true).unwrap();
+    store.prepare(Some(&Extent::all(TOTAL)), &validators(), true).unwrap();
     let failure = store.lost_data(Errno::IO);
     assert!(matches!(failure, Failure::Store { op: StoreOp::Sync, errno: libc::EIO, .. }));
     store.abandon(true);
@@ -221,7 +221,7 @@ fn a_link_is_followed_and_stays() {
     symlink("real/data", world.path("link")).unwrap();
     let Place::File(target) = Place::of(&world.path("link")).unwrap() else { panic!() };
     let mut store = open(Wanted { target, ..world.wanted() }).unwrap().store;
-    store.prepare(Some(4), &validators(), false).unwrap();
+    store.prepare(Some(&Extent::all(4)), &validators(), false).unwrap();
     store.publish(4, false).unwrap();
     assert!(fs::symlink_metadata(world.path("link")).unwrap().is_symlink());
     assert_eq!(fs::metadata(world.path("real/data")).unwrap().len(), 4);
