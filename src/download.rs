@@ -36,7 +36,7 @@ use crate::{
         reread::{self, ReadBack},
     },
     fleet::{self, Fleet, TransferId},
-    http::{self, request::Field},
+    http::{self, headers::Headers, request::Field},
     link::{Limits, SLACK},
     net::{Connector, resolve::split_zone},
     options::{Connections, EngineChoice, Fsync, Options, RangeSpec},
@@ -191,7 +191,7 @@ impl Download {
         started: Instant,
         observer: &mut dyn Observer,
     ) -> Result<Report, Error> {
-        let Self { url, counter, inbox, .. } = self;
+        let Self { url, options, counter, inbox, .. } = self;
         let Means { policy, wanted, limits, engine, shape } = means;
         let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
         let hashed = !checks.algorithms().is_empty();
@@ -208,6 +208,7 @@ impl Download {
         let tap = stream.as_ref().map(Running::tap);
         let delivery = Delivery::new(&url, tap.clone(), hashed, counter);
         let shelf = Shelf::new(output, tap, done, computed, checks);
+        let shelf = shelf.dump_header(options.dump_header);
         let clerk = Clerk::start(BTreeMap::from([(id, shelf)]), started, &inbox);
         let clerk = clerk.map_err(|error| early(no_thread(StoreOp::Create, &error)))?;
         let mut coordinator = Coordinator {
@@ -465,6 +466,7 @@ fn report(
             .as_ref()
             .map(|tag| if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }),
         last_modified: account.validators.last_modified.map(|(text, _)| text),
+        headers: account.head.map(|head| Headers::of(&head, Some(view.done))),
         content_encoding: account.content_encoding,
         digests: digests(checked),
         verified_length: account.verified_length,

@@ -62,8 +62,9 @@ pub use download::{Canceller, Download, http_url};
 pub use error::{Error, ErrorKind};
 pub use event::{Counter, Event, Observer, Phase};
 pub use files::reread::ReadBack;
+pub use http::headers::Headers;
 pub use options::{
-    Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, MEMORY_MIN,
-    Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target, Tls,
+    Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, HeaderDump,
+    MEMORY_MIN, Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target, Tls,
 };
 pub use report::{Report, ReportedDigest, Slice, Strategy};

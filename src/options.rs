@@ -19,6 +19,15 @@ pub enum Target {
     Stdout,
 }
 
+/// Where the head of the accepted answer goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderDump {
+    /// Into this file, whatever was in it.
+    File(PathBuf),
+    /// To standard output.
+    Stdout,
+}
+
 /// Which engine moves the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
@@ -284,6 +293,9 @@ pub struct Options {
     /// What window and buffers of a stream may take together, in bytes, 2 MiB at least; 128 MiB,
     /// or less where there is little.
     pub memory: Option<u64>,
+    /// Where to write the head of the answer that was accepted, as it came, before the first byte
+    /// of its body: not of redirects, refusals and other answers that were not.
+    pub dump_header: Option<HeaderDump>,
     /// Which engine.
     pub engine: EngineChoice,
     /// What ties ranges together.
@@ -350,6 +362,7 @@ impl Default for Options {
             target: Target::Directory(PathBuf::from(".")),
             remote_name: false,
             range: None,
+            dump_header: None,
             connections: policy.connections,
             part_size: policy.part_size,
             min_split: None,

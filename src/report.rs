@@ -2,6 +2,8 @@
 
 use std::{ops::Range, path::PathBuf, time::Duration};
 
+use crate::http::headers::Headers;
+
 /// How the bytes came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
@@ -73,6 +75,8 @@ pub struct Report {
     pub transferred: u64,
     /// Bytes of earlier runs that were used.
     pub resumed: u64,
+    /// What the answer that was accepted first says of it; absent where nothing was asked.
+    pub headers: Option<Headers>,
     /// `ETag`, as received.
     pub etag: Option<String>,
     /// `Last-Modified`, as received.
@@ -120,6 +124,7 @@ impl Report {
             slice: None,
             transferred: 0,
             resumed: 0,
+            headers: None,
             etag: None,
             last_modified: None,
             content_encoding: None,

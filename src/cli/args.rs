@@ -76,6 +76,9 @@ pub(crate) struct OutputArgs {
     /// Only these bytes: FIRST-LAST, both included, FIRST- to the end, or -LENGTH, the last ones
     #[arg(long, value_name = "A-B", allow_negative_numbers = true)]
     pub(crate) range: Option<RangeSpec>,
+    /// Write the head of the answer that is accepted to FILE; '-' is standard output
+    #[arg(short = 'D', long, value_name = "FILE")]
+    pub(crate) dump_header: Option<PathBuf>,
     /// Sync data and directory before the name is published (default: when a digest is given)
     #[arg(long, conflicts_with = "no_fsync")]
     pub(crate) fsync: bool,

@@ -1,10 +1,10 @@
 //! What machines read: the report of `--json` and the events of `--progress json`.
 //! The README says what is in them ("For programs").
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
-use uget::{Error, ErrorKind, Event, Phase, Report, ReportedDigest, Slice};
+use uget::{Error, ErrorKind, Event, Headers, Phase, Report, ReportedDigest, Slice};
 
 use super::{exit, message, text};
 
@@ -20,6 +20,7 @@ pub(crate) fn success(report: &Report) -> Value {
         "slice": report.slice.as_ref().map(slice),
         "transferred": report.transferred,
         "resumed": report.resumed,
+        "headers": report.headers.as_ref().map(headers),
         "etag": report.etag,
         "last_modified": report.last_modified,
         "content_encoding": report.content_encoding,
@@ -38,6 +39,17 @@ pub(crate) fn success(report: &Report) -> Value {
         "transfer_elapsed": seconds(report.transfer_elapsed),
         "exit_code": 0,
     })
+}
+
+/// Lower-case names, each with its values in order; those that are secrets are not told.
+fn headers(of: &Headers) -> Value {
+    let mut all = BTreeMap::<String, Vec<String>>::new();
+    for (name, value) in of.iter() {
+        let value = if Headers::is_secret(name) { SECRET } else { value };
+        let value = String::from_utf8_lossy(value).into_owned();
+        all.entry(name.to_ascii_lowercase()).or_default().push(value);
+    }
+    json!(all)
 }
 
 /// Half-open, as all ranges are that are not HTTP's.
@@ -138,6 +150,9 @@ fn seconds(time: Duration) -> f64 {
 
 const SCHEMA: u32 = 1;
 
+/// In place of what is nobody's business.
+const SECRET: &[u8] = b"[redacted]";
+
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect, expect_file};
@@ -193,6 +208,7 @@ mod tests {
                   "exit_code": 0,
                   "fallback_reason": null,
                   "final_url": "http://mirror/file.iso",
+                  "headers": null,
                   "last_modified": null,
                   "path": "out/file.iso",
                   "requests": 18,

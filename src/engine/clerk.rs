@@ -4,7 +4,9 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io, thread,
+    io,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,7 +17,10 @@ use super::{
     message::{Alarm, Message, Stored},
     shelf::{Plan, Shelf},
 };
-use crate::{files::follow::Follower, fleet::TransferId, journal::Claim, range::RangeSet};
+use crate::{
+    files::follow::Follower, fleet::TransferId, http::response::Head, journal::Claim,
+    range::RangeSet,
+};
 
 /// The way to the thread; when it is dropped, the thread ends once nothing is left to do.
 pub(crate) struct Clerk {
@@ -35,7 +40,7 @@ pub(super) enum Job {
     /// Every byte is there. Answered by [`Stored::Over`].
     Publish(u64, Option<Follower>),
     /// What was there is what there is. Answered by [`Stored::Over`].
-    Keep,
+    Keep(Option<Arc<Head>>),
     /// It failed. Not answered.
     Abandon {
         /// Keep for a later resume.
@@ -232,7 +237,7 @@ impl Errand {
             Job::Publish(total, follower) => {
                 report(Stored::Over(self.shelf.publish(total, follower)));
             }
-            Job::Keep => report(Stored::Over(self.shelf.keep())),
+            Job::Keep(head) => report(Stored::Over(self.shelf.keep(head.as_ref()))),
             Job::Abandon { keep } => self.shelf.abandon(keep),
             Job::Wrote(..) | Job::Return(_) | Job::End => {}
         }

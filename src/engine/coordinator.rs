@@ -256,7 +256,7 @@ impl Coordinator<'_> {
                 None => return,
             },
             Command::Withhold => return delivery.withhold(),
-            Command::Keep => FileJob::Keep,
+            Command::Keep => FileJob::Keep(self.fleet.transfer(id).account().head),
             Command::Abandon { keep } => delivery.abandon(keep),
             Command::Note(note) => {
                 outcome::note(&note).iter().for_each(|event| self.observer.on(event));

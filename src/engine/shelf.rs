@@ -15,6 +15,7 @@ use super::tap::Tap;
 use crate::{
     files::{
         checks::{Checked, Checks},
+        dump::Dump,
         follow::Follower,
         hasher::Computed,
         name,
@@ -23,9 +24,9 @@ use crate::{
         sink::{self, Sink},
         store::{Store, Wanted, store_failure},
     },
-    http::{self, field::Validators},
+    http::{self, field::Validators, response::Head},
     journal::Claim,
-    options::{Algorithm, Digest},
+    options::{Algorithm, Digest, HeaderDump},
     orders::{Account, Extent, Failure, Found, StoreOp},
     range::RangeSet,
 };
@@ -40,6 +41,7 @@ pub(crate) struct Shelf {
     existing: Vec<Computed>,
     /// Its end of the stream, if it is one.
     tap: Option<Tap>,
+    dump: Option<Dump>,
 }
 
 /// What the first answer has told.
@@ -50,6 +52,7 @@ pub(super) struct Plan {
     resume: bool,
     disposition: Option<Vec<u8>>,
     stated: Vec<Digest>,
+    head: Option<Arc<Head>>,
 }
 
 /// What is ready to be written.
@@ -84,8 +87,8 @@ impl Plan {
         account: &Account,
     ) -> Self {
         let stated = account.stated.as_ref().map(Digest::from_stated).unwrap_or_default();
-        let disposition = account.disposition.clone();
-        Self { extent, validators, resume, disposition, stated }
+        let (disposition, head) = (account.disposition.clone(), account.head.clone());
+        Self { extent, validators, resume, disposition, stated, head }
     }
 }
 
@@ -113,7 +116,12 @@ impl Shelf {
         existing: Vec<Computed>,
         checks: Checks,
     ) -> Self {
-        Self { output: Some(output), checks, held, existing, tap }
+        Self { output: Some(output), checks, held, existing, tap, dump: None }
+    }
+
+    /// The head of the answer that is accepted goes there.
+    pub(crate) fn dump_header(self, to: Option<HeaderDump>) -> Self {
+        Self { dump: to.map(Dump::new), ..self }
     }
 
     /// Makes the output ready. `note` hears what is worth telling.
@@ -128,6 +136,7 @@ impl Shelf {
         if let Some(found) = self.name(plan, note)? {
             return Ok(Start::Found(found));
         }
+        self.dump(plan.head.as_ref())?;
         self.checks.stated.clone_from(&plan.stated);
         let algorithms = self.checks.algorithms();
         let hashed = !algorithms.is_empty();
@@ -246,7 +255,8 @@ impl Shelf {
     ///
     /// # Errors
     /// It cannot be synced.
-    pub(super) fn keep(&mut self) -> Result<Published, Failure> {
+    pub(super) fn keep(&mut self, head: Option<&Arc<Head>>) -> Result<Published, Failure> {
+        self.dump(head)?;
         let Some(Output::File(store)) = self.output.take() else {
             return Err(Failure::Internal("what was never looked at is up to date"));
         };
@@ -260,6 +270,10 @@ impl Shelf {
         if let Some(Output::File(store)) = self.output.take() {
             store.abandon(keep);
         }
+    }
+
+    fn dump(&mut self, head: Option<&Arc<Head>>) -> Result<(), Failure> {
+        self.dump.as_mut().zip(head).map_or(Ok(()), |(dump, head)| dump.write(head))
     }
 
     fn store(&mut self) -> Option<&mut Store> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod descriptor;
+pub(crate) mod dump;
 pub(crate) mod existing;
 pub(crate) mod follow;
 pub(crate) mod hasher;

@@ -9,6 +9,7 @@
 pub mod body;
 pub mod exchange;
 pub mod field;
+pub mod headers;
 pub mod redirect;
 pub mod request;
 pub mod response;

@@ -62,6 +62,21 @@ impl Head {
         })
     }
 
+    /// The head as it came, white space around values left out.
+    #[must_use]
+    pub fn to_octets(&self) -> Vec<u8> {
+        let mut out = format!("HTTP/1.{} {} ", self.minor, self.status).into_bytes();
+        out.extend_from_slice(&self.reason);
+        for (name, value) in &self.fields {
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.trim_ascii());
+        }
+        out.extend_from_slice(b"\r\n\r\n");
+        out
+    }
+
     /// Every value of the field `name` (case-insensitive), in order, trimmed.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields

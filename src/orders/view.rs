@@ -1,11 +1,14 @@
 //! What a transfer looks like from outside.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use url::Url;
 
 use super::{Extent, Failure};
-use crate::http::field::{StatedDigest, Validators};
+use crate::http::{
+    field::{StatedDigest, Validators},
+    response::Head,
+};
 
 /// What a transfer is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ pub struct Account {
     pub extent: Option<Extent>,
     /// The version that is downloaded.
     pub validators: Validators,
+    /// The head of the first answer that was accepted.
+    pub head: Option<Arc<Head>>,
     /// The digest that the accepted answer states of the whole object.
     pub stated: Option<StatedDigest>,
     /// `Content-Disposition` of the accepted answer, raw.

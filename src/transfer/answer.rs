@@ -1,6 +1,6 @@
 //! Acts on the answer to the question.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     Stage, Store, Transfer,
@@ -358,6 +358,7 @@ impl Transfer {
         self.edition.object.get_or_insert_with(|| Object {
             place: lead,
             validators: validators.clone(),
+            head: Some(Arc::new(head.clone())),
             tag: None,
             ranged: false,
             coded: false,

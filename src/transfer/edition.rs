@@ -1,7 +1,7 @@
 //! Everything that one version of the object determines: a value that is replaced whole when the
 //! version changes, so that nothing of the old one can be forgotten.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use url::Url;
 
@@ -15,6 +15,7 @@ use crate::http::{
     field::{RangeSpec, StatedDigest, Validators},
     redirect::{Chain, Origin},
     request::Ask,
+    response::Head,
 };
 use crate::journal::Held;
 use crate::orders::{Expect, Extent, Failure, Finished, OPEN_END, Policy, expect};
@@ -55,6 +56,7 @@ pub(super) struct Object {
     /// Which place that was.
     pub(super) place: usize,
     pub(super) validators: Validators,
+    pub(super) head: Option<Arc<Head>>,
     /// The first strong entity tag that any place named.
     pub(super) tag: Option<String>,
     /// Ranges can be asked for.

@@ -83,6 +83,7 @@ impl Transfer {
         self.edition.object = Some(Object {
             place: self.places.lead,
             validators: Validators::default(),
+            head: None,
             tag: None,
             ranged: false,
             coded: false,

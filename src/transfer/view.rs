@@ -33,6 +33,7 @@ impl Transfer {
             final_url: url.unwrap_or_else(|| &self.places.first().asked).clone(),
             extent: self.edition.extent.clone(),
             validators: object.map(|object| object.validators.clone()).unwrap_or_default(),
+            head: object.and_then(|object| object.head.clone()),
             stated: object.and_then(|object| object.stated.clone()),
             disposition: object.and_then(|object| object.disposition.clone()),
             content_encoding: object.and_then(|object| object.content_encoding.clone()),

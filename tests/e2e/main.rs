@@ -21,6 +21,7 @@ mod finished;
 mod flags;
 mod framing;
 mod happy;
+mod headers;
 mod inherited;
 mod json;
 mod mirror;

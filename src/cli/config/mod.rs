@@ -5,9 +5,9 @@ mod network;
 mod request;
 mod surroundings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use uget::{Connections, Error, Fsync, Options, Target};
+use uget::{Connections, Error, Fsync, HeaderDump, Options, Target};
 
 pub(crate) use self::surroundings::Surroundings;
 use self::surroundings::usage;
@@ -99,6 +99,7 @@ fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {
     options.target = target(args.output, args.directory_prefix)?;
     options.remote_name = args.remote_name;
     options.range = args.range;
+    options.dump_header = dump(args.dump_header, &options.target)?;
     options.fsync = match (args.fsync, args.no_fsync) {
         (true, _) => Fsync::Always,
         (_, true) => Fsync::Never,
@@ -110,12 +111,36 @@ fn output(args: OutputArgs, options: &mut Options) -> Result<(), Error> {
     Ok(())
 }
 
+/// Where the head goes, which is not where the bytes go.
+fn dump(to: Option<PathBuf>, target: &Target) -> Result<Option<HeaderDump>, Error> {
+    let Some(path) = to else { return Ok(None) };
+    if path.as_os_str().is_empty() {
+        return Err(usage("the name for the header is empty"));
+    }
+    let to = if is_stdout(&path) { HeaderDump::Stdout } else { HeaderDump::File(path) };
+    let clash = match (&to, target) {
+        (HeaderDump::Stdout, Target::Stdout) => true,
+        (HeaderDump::File(path), Target::File(file)) => path == file,
+        _ => false,
+    };
+    if clash {
+        return Err(usage("--dump-header and the download go to one place"));
+    }
+    Ok(Some(to))
+}
+
+/// Whether that is standard output. Reports go elsewhere then.
+fn is_stdout(path: &Path) -> bool {
+    let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    names.iter().any(|name| path.as_os_str() == *name)
+}
+
 fn target(file: Option<PathBuf>, directory: Option<PathBuf>) -> Result<Target, Error> {
     if file.as_ref().or(directory.as_ref()).is_some_and(|p| p.as_os_str().is_empty()) {
         return Err(usage("the output's name is empty"));
     }
     Ok(match (file, directory) {
-        (Some(file), _) if STDOUT.iter().any(|name| file.as_os_str() == *name) => Target::Stdout,
+        (Some(file), _) if is_stdout(&file) => Target::Stdout,
         (Some(file), _) => Target::File(file),
         (None, directory) => Target::Directory(directory.unwrap_or_else(|| PathBuf::from("."))),
     })
@@ -218,8 +243,6 @@ fn voice(
     })
 }
 
-/// What means standard output. Reports go elsewhere then.
-const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 /// No server is asked for more, whatever was typed.
 const MOST_CONNECTIONS: usize = 256;
 
