@@ -84,7 +84,7 @@ impl Transfer {
                 request.if_range = version.if_range();
                 if self.edition.work.total().is_some() {
                     let piece = self.rest_piece();
-                    let leased = self.edition.work.lease(self.now, piece, lead);
+                    let leased = self.edition.work.lease(self.now, piece, lead, false);
                     let Some((span, blame)) = leased else { return };
                     request.ask = self.edition.ask_for(&span);
                     job = Job { at: span.start, span, blame, leased: true, ..job };

@@ -200,9 +200,10 @@ impl Links {
         !self.all.values().any(|link| link.is_busy() || link.is_closing())
     }
 
-    /// Those at work for a place that have brought an answer.
+    /// Those of a place that have brought an answer. One that has nothing to do is one, too: a
+    /// server may count connections and not requests.
     pub(super) fn proven(&self, place: usize) -> usize {
-        self.count(|link| link.place == place && link.proven && link.is_busy())
+        self.count(|link| link.place == place && link.proven && !link.is_closing())
     }
 
     /// Whether a request in `role` is under way.

@@ -9,8 +9,8 @@ pub(super) struct Crowd {
     due: Option<Duration>,
     wait: Duration,
     lowered: Duration,
-    /// It was lowered out of courtesy alone: no connection was turned away.
-    polite: bool,
+    /// The same where connections were turned away; what is below is courtesy.
+    turned_away: Option<usize>,
     /// The most that were served at once.
     served: usize,
 }
@@ -23,7 +23,7 @@ impl Crowd {
 
     /// The most connections that may be there when a part was refused and its wait is over.
     pub(super) fn limit_for_refused(&self) -> usize {
-        if self.polite { usize::MAX } else { self.limit() }
+        self.turned_away.unwrap_or(usize::MAX)
     }
 
     /// So many are served at once.
@@ -36,16 +36,11 @@ impl Crowd {
         others > 0 && others >= self.served
     }
 
-    /// A connection was turned away a short while ago: those that there are now are not too many.
-    pub(super) fn is_known(&self, now: Duration) -> bool {
-        self.ceiling.is_some() && now.saturating_sub(self.lowered) < FIRST
-    }
-
     /// It wants more time, and should get fewer connections: half of `busy`.
     pub(super) fn spare(&mut self, now: Duration, busy: usize) -> bool {
-        let polite = self.ceiling.is_none() || self.polite;
+        let turned_away = self.turned_away;
         let news = self.lower(now, busy.div_ceil(2), None);
-        self.polite = polite;
+        self.turned_away = turned_away;
         news
     }
 
@@ -57,9 +52,9 @@ impl Crowd {
         let wait = self.wait.max(after.unwrap_or_default());
         self.due = Some(now.saturating_add(wait));
         self.lowered = now;
-        self.polite = false;
         let news = to < self.limit();
         self.ceiling = Some(to.min(self.limit()));
+        self.turned_away = Some(to.min(self.limit_for_refused()));
         news
     }
 
@@ -81,10 +76,10 @@ impl Crowd {
         }
         let raised = ceiling.saturating_add(1);
         if raised >= wanted {
-            self.ceiling = None;
-            self.due = None;
+            (self.ceiling, self.turned_away, self.due) = (None, None, None);
         } else {
             self.ceiling = Some(raised);
+            self.turned_away = self.turned_away.map(|most| most.max(raised));
             self.due = Some(now.saturating_add(self.wait));
         }
     }
@@ -120,7 +115,7 @@ mod tests {
         assert!(crowd.lower(Duration::ZERO, 3, None));
         assert_eq!(crowd.limit_for_refused(), 3, "one was turned away");
         assert!(crowd.spare(Duration::ZERO, 3));
-        assert_eq!(crowd.limit_for_refused(), 2);
+        assert_eq!((crowd.limit(), crowd.limit_for_refused()), (2, 3), "the others were not");
     }
 
     #[test]

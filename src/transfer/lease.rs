@@ -159,7 +159,7 @@ impl Transfer {
                 continue;
             }
             let piece = self.piece_for(conn);
-            if let Some((span, blame)) = self.lease_at(piece, place) {
+            if let Some((span, blame)) = self.lease_at(conn, piece, place) {
                 self.request_part(conn, place, span, blame);
                 busy += 1;
             } else if splits > 0 {
@@ -170,13 +170,21 @@ impl Transfer {
         }
     }
 
+    /// Whether a connection may be one too many: it has not brought anything, and never were so
+    /// many served at once.
+    fn is_extra(&self, conn: Conn) -> bool {
+        let Some(link) = self.links.get(&conn).filter(|link| !link.proven) else { return false };
+        let others = self.links.proven(link.place);
+        self.places.at(link.place).is_some_and(|of| of.crowd.is_beyond(others))
+    }
+
     /// The next free span for a place. What it refused goes to another place, unless nothing runs
     /// anywhere: then it would go nowhere.
-    pub(super) fn lease_at(&mut self, piece: Piece, place: usize) -> Option<(Range<u64>, Blame)> {
+    fn lease_at(&mut self, conn: Conn, piece: Piece, place: usize) -> Option<(Range<u64>, Blame)> {
         let alone = self.links.busy() == 0;
-        let work = &mut self.edition.work;
-        let lease = work.lease(self.now, piece, place);
-        if lease.is_none() && alone { work.lease(self.now, piece, ANYWHERE) } else { lease }
+        let (now, extra, work) = (self.now, self.is_extra(conn), &mut self.edition.work);
+        let lease = work.lease(now, piece, place, extra);
+        if lease.is_none() && alone { work.lease(now, piece, ANYWHERE, extra) } else { lease }
     }
 
     /// How much the next lease on a connection takes.
@@ -220,8 +228,9 @@ impl Transfer {
         let refused = due && self.edition.work.has_refused(self.now);
         if room == 0 {
             // Its wait is over: it does not wait for a connection besides.
-            if refused && coming == 0 && alive < self.wanted() {
-                self.open_next(true);
+            let opened = refused && coming == 0 && alive < self.wanted() && self.open_next(true);
+            if !opened {
+                self.make_room();
             }
             return;
         }
@@ -234,6 +243,23 @@ impl Transfer {
             if !self.open_next(refused) {
                 return;
             }
+        }
+    }
+
+    /// A part that was refused on a connection that may have been one too many may be asked for
+    /// again, but those that are none too many are busy: one of them makes room for another.
+    fn make_room(&mut self) {
+        let lead = self.places.lead;
+        let tried = self.links.values().filter_map(Link::job).any(|job| job.blame.extra);
+        let due = self.edition.work.has_extra(self.now, self.policy.retries);
+        if tried || !due || self.links.any_opening() || self.waits(lead).is_some() {
+            return;
+        }
+        let parts = self.links.parts().filter(|(_, link, _)| link.place == lead && link.proven);
+        let last = parts.max_by_key(|(conn, _, job)| self.time_left(*conn, job));
+        if let Some(conn) = last.map(|(conn, ..)| conn) {
+            self.close(conn);
+            self.open_next(true);
         }
     }
 

@@ -56,6 +56,12 @@ impl Lost {
         }
     }
 
+    /// What it was leased and did not bring.
+    pub(super) fn owed(&self) -> Option<Range<u64>> {
+        let range = self.range.as_ref()?;
+        (self.at < range.end).then_some(self.at..range.end)
+    }
+
     /// A connection that could not be opened.
     pub(super) fn unopened(link: &Link, failure: Failure) -> Self {
         Self {
@@ -114,8 +120,8 @@ impl Transfer {
                     Verdict::RetryLater { after } => after.and_then(|after| self.wait_of(after)),
                     _ => None,
                 };
-                self.excuse(&lost);
                 self.fewer(lost.place, after);
+                self.turned_away(lost, after);
             }
             Verdict::RetryFree | Verdict::Retry => self.again(lost, Duration::ZERO),
             Verdict::RetryLater { after } => self.later(lost, after),
@@ -207,11 +213,18 @@ impl Transfer {
 
     fn excuse(&mut self, lost: &Lost) {
         self.budget.excuse();
-        if let Some(range) = &lost.range
-            && lost.at < range.end
-        {
-            self.edition.work.blame(lost.at, Blame { excused: true, ..lost.blame });
+        if let Some(owed) = lost.owed() {
+            self.edition.work.blame(owed, Blame { excused: true, ..lost.blame });
         }
+    }
+
+    /// Was it the part or the connection? That will show when it is asked for on a connection that
+    /// is not too many. It waits as any part that was refused, and its refusal counts.
+    fn turned_away(&mut self, lost: Lost, after: Option<Duration>) {
+        let Some(owed) = lost.owed() else { return };
+        let delay = self.budget.delay(1).max(after.unwrap_or_default());
+        let due = self.now.saturating_add(delay);
+        self.edition.work.blame(owed, Blame { failures: 1, due, extra: true, ..lost.blame });
     }
 
     /// A connection beyond those that the server ever served at once: the others go on, so nothing
@@ -229,11 +242,7 @@ impl Transfer {
         let silent = matches!(lost.failure, Failure::Timeout { phase: Phase::Head, .. });
         let then = if silent { lost.beside } else { 0 };
         let others = self.links.proven(lost.place).max(then);
-        let (now, again) = (self.now, lost.blame.excused);
-        let beyond = self
-            .places
-            .at(lost.place)
-            .is_some_and(|of| of.crowd.is_beyond(others) && !(again && of.crowd.is_known(now)));
+        let beyond = self.places.at(lost.place).is_some_and(|of| of.crowd.is_beyond(others));
         self.stage == Stage::Moving
             && self.policy.retries > 0
             && lost.unproven
@@ -245,7 +254,8 @@ impl Transfer {
 
     /// A place takes no more connections than there are now.
     pub(super) fn fewer(&mut self, place: usize, after: Option<Duration>) {
-        let alive = |link: &Link| link.place == place && !link.is_idle() && !link.is_closing();
+        let used = |link: &Link| link.proven || !link.is_idle();
+        let alive = |link: &Link| link.place == place && used(link) && !link.is_closing();
         let (now, alive) = (self.now, self.links.count(alive));
         let Some(of) = self.places.at_mut(place) else { return };
         if of.crowd.lower(now, alive, after) {
@@ -312,8 +322,9 @@ impl Transfer {
         self.counts.retries += 1;
         self.note(Note::Retrying { failure: lost.failure.clone(), delay, failures: row });
         let until = self.now.saturating_add(delay);
-        if lost.range.is_some() && !delay.is_zero() {
-            self.edition.work.blame(lost.at, Blame { failures, due: until, ..lost.blame });
+        if let Some(owed) = lost.owed().filter(|_| !delay.is_zero()) {
+            let blame = Blame { failures, due: until, extra: false, ..lost.blame };
+            self.edition.work.blame(owed, blame);
         }
         let alone = lost.range.is_none() || self.budget.streak() > 0 || !self.policy_parallel();
         if alone && !delay.is_zero() {

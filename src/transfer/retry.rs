@@ -119,7 +119,7 @@ impl Budget {
 
     /// The delay after so many failures in a row: it doubles, and varies by a quarter either way
     /// so that clients that failed together do not come back together.
-    fn delay(&mut self, failures: u32) -> Duration {
+    pub(super) fn delay(&mut self, failures: u32) -> Duration {
         let doubled = self.first.saturating_mul(1 << (failures - 1).min(16)).min(self.longest);
         let jitter = 768 + (self.next_random() % 513) as u32;
         (doubled.saturating_mul(jitter) / 1024).min(self.longest)

@@ -92,7 +92,9 @@ impl Transfer {
         }
         let mut request = self.request_to(place, &find.chain);
         let piece = self.piece_for(conn);
-        let Some((span, blame)) = self.edition.work.lease(self.now, piece, place) else { return };
+        let Some((span, blame)) = self.edition.work.lease(self.now, piece, place, false) else {
+            return;
+        };
         request.ask = self.edition.ask_for(&span);
         let job = Job { role: Role::Scout, leased: true, blame, ..self.job(span, place) };
         self.send(conn, job, request, Accept::Ask);
@@ -169,7 +171,7 @@ impl Transfer {
             self.fewer(place, None);
             return None;
         }
-        let now = self.now;
+        let (now, owed) = (self.now, lost.owed());
         let of = self.places.at_mut(place)?;
         of.failures = if lost.brought > 0 { 0 } else { of.failures.saturating_add(1) };
         let failures = of.failures;
@@ -182,8 +184,8 @@ impl Transfer {
             of.pause = Some(Pause { until, why: lost.failure });
         }
         // It is not asked for the same again while another place may have it.
-        if let Some(range) = lost.range {
-            self.edition.work.shun(lost.at.min(range.end), lost.blame, place);
+        if let Some(owed) = owed {
+            self.edition.work.shun(owed, lost.blame, place);
         }
         None
     }

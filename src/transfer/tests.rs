@@ -331,8 +331,9 @@ fn a_connection_too_many_is_not_a_failure() {
     let busy = Failure::Status { status: 503, reason: "Busy".to_owned(), retry_after: None };
     assert!(script.ended(3, 3, Err(busy), false).is_empty());
     assert_eq!(script.transfer.view().retries, 0);
-    // What they were to fetch is fetched by the others.
+    // What they were to fetch is fetched by the others, when its wait is over.
     script.wrote(0, 0, 1000..MIB);
+    script.now = Duration::from_secs(1);
     let next = script.ended(0, 0, Ok(()), true);
     let [Command::Request { request, .. }] = &next[..] else { panic!("{next:?}") };
     assert_eq!(request.ask, Ask::Part(2 * MIB..3 * MIB));

@@ -48,8 +48,10 @@ pub(super) struct Blame {
     pub(super) lies: u32,
     /// Not to be asked for before.
     pub(super) due: Duration,
-    /// A failure at it was charged to nobody: a connection too many, or one that was dead already.
+    /// A failure at it was charged to nothing: the connection was dead already.
     pub(super) excused: bool,
+    /// It was refused on a connection that may have been one too many, and on no other.
+    pub(super) extra: bool,
     /// The places that failed to bring it while others may, by their bits.
     pub(super) shunned: u32,
 }
@@ -128,17 +130,23 @@ impl Work {
     }
 
     /// Takes the first free span that may be asked of a place at `now`, in file order, and what is
-    /// held against it. It never crosses the start of a span that failed before, so that the blame
-    /// stays where it belongs.
+    /// held against it; one that was refused goes first. `extra`: for a connection that may be one
+    /// too many. It never crosses the start of a span that failed before, so that the blame stays
+    /// where it belongs.
     pub(super) fn lease(
         &mut self,
         now: Duration,
         piece: Piece,
         place: usize,
+        extra: bool,
     ) -> Option<(Range<u64>, Blame)> {
-        let open = |blame: &Blame| blame.due <= now && !blame.shuns(place);
+        let open =
+            |blame: &Blame| blame.due <= now && !blame.shuns(place) && !(extra && blame.extra);
         let reach = if piece == Piece::Rest { Reach::default() } else { self.reach };
-        let span = self.free.iter().find_map(|gap| self.first_open(&gap, reach, open))?;
+        let refused = self.blame.iter().filter(|(_, blame)| blame.is_refused() && open(blame));
+        let within = |at| self.free.iter().find(|gap| gap.contains(&at)).map(|gap| at..gap.end);
+        let gaps = refused.filter_map(|(at, _)| within(*at)).chain(self.free.iter());
+        let span = { gaps }.find_map(|gap| self.first_open(&gap, reach, open))?;
         let span = span.start..piece.cut(span.start, span.end);
         if span.end > reach.end {
             return None;
@@ -190,14 +198,18 @@ impl Work {
         }
     }
 
-    /// What a failed attempt leaves at the first byte that it owes.
-    pub(super) fn blame(&mut self, at: u64, blame: Blame) {
-        self.blame.insert(at, blame);
+    /// What a failed attempt leaves at the first byte of what it owes. What follows that is not to
+    /// wait with it.
+    pub(super) fn blame(&mut self, owed: Range<u64>, blame: Blame) {
+        self.blame.insert(owed.start, blame);
+        if self.total.is_some_and(|total| owed.end < total) {
+            self.blame.entry(owed.end).or_default();
+        }
     }
 
     /// A place failed to bring the bytes from `at` on: the others are asked.
-    pub(super) fn shun(&mut self, at: u64, blame: Blame, place: usize) {
-        self.blame(at, Blame { shunned: blame.shunned | bit(place), ..blame });
+    pub(super) fn shun(&mut self, owed: Range<u64>, blame: Blame, place: usize) {
+        self.blame(owed, Blame { shunned: blame.shunned | bit(place), ..blame });
     }
 
     /// No place is passed over any more for what it failed to bring.
@@ -240,9 +252,17 @@ impl Work {
         self.free.iter().any(|gap| self.first_open(&gap, self.reach, &open).is_some())
     }
 
-    /// How many spans were refused and may not be asked for again yet.
+    /// How many spans were refused and may not be asked for again yet, on connections that were
+    /// not too many.
     pub(super) fn waiting(&self, now: Duration) -> usize {
-        self.blame.values().filter(|blame| blame.due > now).count()
+        self.blame.values().filter(|blame| blame.due > now && !blame.extra).count()
+    }
+
+    /// Whether a span that was refused on a connection that may have been one too many may be asked
+    /// for again, and that is not the last time.
+    pub(super) fn has_extra(&self, now: Duration, retries: u32) -> bool {
+        let extra = |blame: &Blame| blame.extra && blame.due <= now && blame.failures < retries;
+        self.blame.values().any(extra)
     }
 
     /// Whether a span that was refused may be asked for again.
@@ -258,7 +278,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1);
 
     fn lease(work: &mut Work, place: usize) -> Option<Range<u64>> {
-        work.lease(NOW, Piece::About(10), place).map(|(span, _)| span)
+        work.lease(NOW, Piece::About(10), place, false).map(|(span, _)| span)
     }
 
     #[test]
@@ -267,14 +287,13 @@ mod tests {
         assert_eq!(lease(&mut work, 0), Some(0..10));
         work.give_back(0..10);
         let due = Duration::from_secs(2);
-        work.blame(0, Blame { failures: 1, due, ..Blame::default() });
-        work.blame(10, Blame::default());
+        work.blame(0..10, Blame { failures: 1, due, ..Blame::default() });
         assert_eq!((work.waiting(NOW), work.has_refused(NOW)), (1, false));
         assert_eq!(work.next_due(NOW), Some(due));
         assert_eq!(lease(&mut work, 0), Some(10..20));
         assert_eq!(lease(&mut work, 0), Some(20..30));
         assert!(!work.has_due(NOW) && work.has_due(due) && work.has_refused(due));
-        let (span, blame) = work.lease(due, Piece::All, 0).expect("it is due");
+        let (span, blame) = work.lease(due, Piece::All, 0, false).expect("it is due");
         assert_eq!((span, blame.failures), (0..10, 1));
         assert!(!work.has_refused(due), "it is under way");
     }
@@ -282,9 +301,9 @@ mod tests {
     #[test]
     fn what_a_place_failed_to_bring_is_for_the_others() {
         let mut work = Work::new(Some(10), RangeSet::new());
-        let (span, blame) = work.lease(NOW, Piece::All, 1).expect("all of it");
+        let (span, blame) = work.lease(NOW, Piece::All, 1, false).expect("all of it");
         work.give_back(span);
-        work.shun(0, blame, 1);
+        work.shun(0..10, blame, 1);
         assert_eq!(lease(&mut work, 1), None);
         assert!(work.suits(NOW, 0) && !work.suits(NOW, 1), "its connections make room");
         assert!(work.has_refused(NOW));

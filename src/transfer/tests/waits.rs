@@ -200,3 +200,93 @@ fn nothing_is_announced_that_no_answer_made_true() {
     assert!(view.discovered);
     assert_eq!(view.activity, Activity::Downloading);
 }
+
+#[test]
+fn what_follows_a_refused_part_does_not_wait_with_it() {
+    let mut script = at_work(policy(3));
+    let refused = script.ended(2, 2, Err(busy(500, None)), true);
+    assert!(asked(&refused).is_empty(), "its connection is kept for it: {refused:?}");
+    script.wrote(0, 0, 1000..16 * MIB);
+    let next = asked(&script.ended(0, 0, Ok(()), true));
+    assert!(matches!(&next[..], [(_, _, range)] if range.start == 48 * MIB), "{next:?}");
+}
+
+/// Two connections at work, and a third one on which a part is refused with `failure`.
+fn turned_away(policy: Policy, failure: Failure) -> (Script, Vec<Command>) {
+    let mut script = Script::new(Policy { part_size: Some(16 * MIB), ..policy });
+    script.commands();
+    script.opened(0);
+    script.answer(0, 0, part(0..MIB, 1024 * MIB));
+    script.prepared();
+    script.wrote(0, 0, 0..1000);
+    script.opened(1);
+    script.wrote(1, 1, MIB..MIB + 1000);
+    script.opened(2);
+    let commands = script.ended(2, 2, Err(failure), false);
+    (script, commands)
+}
+
+#[test]
+fn a_part_that_failed_before_is_not_excused_by_a_connection_too_many() {
+    let (mut script, mut commands) = turned_away(policy(3), busy(500, None));
+    commands.extend(script.until(Duration::from_secs(1)));
+    assert_eq!(opens(&commands), 1);
+    let [(conn, attempt, range)] = &asked(&script.opened(3))[..] else { panic!("no part") };
+    assert_eq!(range.start, 17 * MIB);
+    script.ended(*conn, *attempt, Err(busy(503, None)), false);
+    assert_eq!(script.transfer.view().retries, 2);
+}
+
+#[test]
+fn a_part_that_was_turned_away_is_asked_of_a_connection_that_is_not_too_many() {
+    let at = |commands: &[Command]| asked(commands).first().map(|(.., range)| range.start);
+    let closes = |commands: &[Command]| {
+        commands.iter().filter(|command| matches!(command, Command::Close { .. })).count()
+    };
+    for failure in [busy(503, None), busy(429, Some(1)), Failure::Receive { errno: 104 }] {
+        // One that is done takes it when its wait is over, and not before.
+        let (mut script, commands) = turned_away(policy(3), failure.clone());
+        assert!(asked(&commands).is_empty() && opens(&commands) == 0, "{commands:?}");
+        assert_eq!(script.transfer.view().retries, 0, "{failure:?}");
+        script.wrote(0, 0, 1000..MIB);
+        script.now = Duration::from_secs(2);
+        let next = script.ended(0, 0, Ok(()), true);
+        assert_eq!(at(&next), Some(17 * MIB), "{failure:?}: {next:?}");
+        // Where all are busy, one of them makes room for another: once.
+        let (mut script, mut commands) = turned_away(policy(3), failure.clone());
+        commands.extend(script.until(Duration::from_millis(1500)));
+        assert_eq!((closes(&commands), opens(&commands)), (1, 1), "{failure:?}: {commands:?}");
+        let next = script.opened(3);
+        assert_eq!(at(&next), Some(17 * MIB), "{failure:?}: {next:?}");
+        let calm = script.until(Duration::from_secs(4));
+        assert_eq!((closes(&calm), opens(&calm)), (0, 0), "{calm:?}");
+    }
+    // The last time that it may be asked for is not spent where it may be turned away.
+    let (mut script, mut commands) =
+        turned_away(Policy { retries: 1, ..policy(3) }, busy(503, None));
+    commands.extend(script.until(Duration::from_secs(4)));
+    assert_eq!((closes(&commands), opens(&commands)), (0, 0), "{commands:?}");
+}
+
+#[test]
+fn parts_that_were_turned_away_take_nothing_from_the_others() {
+    // A connection that was on its way may be one too many, too: it is not asked for such a part.
+    let (mut script, _) = turned_away(policy(4), busy(503, None));
+    script.until(Duration::from_secs(2));
+    let next = asked(&script.opened(3));
+    assert!(matches!(&next[..], [(3, _, range)] if range.start == 33 * MIB), "{next:?}");
+    // Nor are those that there are kept for it.
+    let (mut script, _) = turned_away(policy(4), busy(503, None));
+    script.opened(3);
+    script.ended(3, 3, Err(busy(503, None)), false);
+    script.wrote(0, 0, 1000..MIB);
+    let next = asked(&script.ended(0, 0, Ok(()), true));
+    assert!(matches!(&next[..], [(0, _, range)] if range.start == 49 * MIB), "{next:?}");
+    // Two wait, and one tells what is wrong: no other connection makes room meanwhile.
+    script.wrote(0, 4, 49 * MIB..49 * MIB + 1000);
+    let commands = script.until(Duration::from_secs(2));
+    assert_eq!(opens(&commands), 1, "{commands:?}");
+    let mut commands = script.opened(4);
+    commands.extend(script.until(Duration::from_secs(4)));
+    assert_eq!(opens(&commands), 0, "{commands:?}");
+}
