@@ -1,6 +1,8 @@
 //! The facade: build a [`Download`], run it, get a [`Report`].
 
 mod address;
+mod descriptors;
+mod from_source;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +24,6 @@ use crate::{
         consumer::Running,
         coordinator::Coordinator,
         delivery::Delivery,
-        descriptors_left,
         shelf::{Published, Shelf, no_thread},
         source::Source,
     },
@@ -42,11 +43,13 @@ use crate::{
     options::{Connections, EngineChoice, Fsync, Options, RangeSpec},
     orders::{Account, Failure, Policy, Route, StoreOp, View},
     report::{Report, ReportedDigest, Slice, Strategy},
+    source::Hub,
     stream::Shape,
     transfer::Transfer,
 };
 
 pub use self::address::http_url;
+use self::descriptors::within_descriptors;
 
 /// Stops a running download from another thread; cheap to clone.
 #[derive(Clone)]
@@ -79,6 +82,7 @@ pub struct Download {
     inbox: Inbox<Message>,
     signal: Arc<OnceLock<i32>>,
     read_back: ReadBack,
+    source: Option<Hub>,
 }
 
 impl Download {
@@ -93,8 +97,12 @@ impl Download {
         if zone.is_some() {
             options.network.zone = zone;
         }
+        Ok(Self::of(url, options, None))
+    }
+
+    fn of(url: Url, options: Options, source: Option<Hub>) -> Self {
         let (counter, inbox, signal) = <(Counter, Inbox<Message>, _)>::default();
-        Ok(Self { url, options, counter, inbox, signal, read_back: reread::pread })
+        Self { url, options, counter, inbox, signal, read_back: reread::pread, source }
     }
 
     /// The progress counter, readable from any thread while the download runs.
@@ -163,7 +171,8 @@ impl Download {
     fn connector(&self) -> Result<Connector, Error> {
         let Options { network, tls, connect_timeout, .. } = &self.options;
         let connector = Connector::new(network, tls, *connect_timeout);
-        connector.map_err(|failure| outcome::early(&failure))
+        let connector = connector.map_err(|failure| outcome::early(&failure))?;
+        Ok(connector.with_source(self.source.clone()))
     }
 
     fn checks(&self) -> Checks {
@@ -232,7 +241,8 @@ impl Download {
             let waited = if coordinator.cancelled.is_some() { DRAIN } else { waited };
             stream.finish(DRAIN.saturating_sub(waited));
         }
-        conclude(&mut coordinator, id)
+        let words = coordinator.connector.finish(PARTING);
+        conclude(&mut coordinator, id).map_err(|error| outcome::with_words(error, words))
     }
 }
 
@@ -260,7 +270,7 @@ impl Means {
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
         let asked = options.connections;
-        let granted = within_descriptors(asked);
+        let granted = within_descriptors(asked, url);
         if let (Connections::Exactly(_), Connections::Exactly(count)) = (asked, granted)
             && asked != granted
         {
@@ -338,17 +348,6 @@ fn policy(url: &Url, options: &Options, connections: Connections) -> Result<Poli
         keep_part: options.resume,
         ..defaults
     })
-}
-
-/// As many connections as there are descriptors left for (RLIMIT_NOFILE), at least one.
-fn within_descriptors(connections: Connections) -> Connections {
-    let most = descriptors_left().saturating_sub(DESCRIPTORS_OWN).max(1);
-    match connections {
-        Connections::Auto { max } => Connections::Auto { max: max.min(most) },
-        // One means one plain GET, which is not what somebody who wants ranges asked for.
-        Connections::Exactly(count) if count > 1 => Connections::Exactly(count.min(most.max(2))),
-        one => one,
-    }
 }
 
 /// Seconds since 1970, by our own clock.
@@ -494,6 +493,5 @@ const WRITE_MIN: usize = 64 << 10;
 /// The most that a connection writes at a time.
 const WRITE_MAX: usize = 1 << 20;
 const PAGE: usize = 4096;
-/// Descriptors that a download needs besides its sockets and what is open when they are counted:
-/// the journal and its successor, a look-up, a socket that races another.
-const DESCRIPTORS_OWN: usize = 5;
+/// How long the end of a download waits until what a source has started is over.
+const PARTING: Duration = Duration::from_secs(1);

@@ -27,6 +27,7 @@
 //! | [`orders`] | what the planes say to each other |
 //! | [`link`] | the data plane of one connection, over whatever tells it the time |
 //! | `net` | from a URL to a connected, secured socket |
+//! | `source` | objects that no URL leads to: commands, files, memory |
 //! | `files` | part file, side files, journal on disk, digests, names |
 //! | `stream` | the window: bytes that come in any order go out in one |
 //! | `engine` | the loops: the coordinator, rings, epoll |
@@ -51,6 +52,7 @@ mod options;
 #[cfg(feature = "cli")]
 pub mod origin;
 mod report;
+mod source;
 mod stream;
 mod wire;
 
@@ -68,3 +70,6 @@ pub use options::{
     MEMORY_MIN, Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target, Tls,
 };
 pub use report::{Report, ReportedDigest, Slice, Strategy};
+pub use source::{
+    Caller, CommandSource, FileSource, MemorySource, RangeSource, SourceError, Taker, Version,
+};

@@ -36,7 +36,8 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("wire", &["range", "http", "orders", "options"], TLS),
     ("link", &["range", "http", "orders", "wire"], &["crc32fast"]),
     // The shells use whatever crate speaks to the machine.
-    ("net", &["http", "orders", "options", "wire"], &["*"]),
+    ("source", &["http"], &["*"]),
+    ("net", &["http", "orders", "options", "source", "wire"], &["*"]),
     ("stream", &["range", "orders", "options"], &[]),
     ("files", &["range", "http", "journal", "orders", "options", "event", "stream"], &["*"]),
     ("credentials", &["http", "options", "error"], &["*"]),
@@ -62,6 +63,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
             "error",
             "report",
             "link",
+            "source",
             "net",
             "files",
             "stream",

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, ErrorKind},
     event::Event,
-    http,
+    http::{self, redirect::is_http},
     orders::{Failure, NameFault, Note, Patience, Phase, RangeFault, StoreOp, TlsFault, Trouble},
 };
 
@@ -17,6 +17,10 @@ pub(crate) fn error(trouble: &Trouble) -> Error {
     }
     let mut context = match failure {
         Failure::Store { .. } => failure.to_string(),
+        // No server answers for it, and its own words are all there is.
+        Failure::Status { reason, .. } if !is_http(&trouble.url) && !reason.is_empty() => {
+            format!("{}: {reason}", http::redact(&trouble.url))
+        }
         _ => format!("{}: {failure}", http::redact(&trouble.url)),
     };
     let mut details = Vec::new();
@@ -34,6 +38,7 @@ pub(crate) fn error(trouble: &Trouble) -> Error {
     }
     let error = Error::new(kind, context);
     match hint(failure) {
+        Some(_) if matches!(failure, Failure::Status { .. }) && !is_http(&trouble.url) => error,
         Some(hint) => error.with_hint(hint),
         None => error,
     }
@@ -44,6 +49,18 @@ pub(crate) fn early(failure: &Failure) -> Error {
     let error = Error::new(kind(failure), failure.to_string());
     match hint(failure) {
         Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// The same, with what a source said of an answer that broke off.
+pub(crate) fn with_words(error: Error, words: Option<String>) -> Error {
+    let cut = matches!(error.kind(), ErrorKind::Partial | ErrorKind::Receive | ErrorKind::Timeout);
+    match words.filter(|_| cut) {
+        Some(words) => {
+            let words = http::escape(words.as_bytes(), WORDS_SHOWN);
+            error.with_hint(format!("the far side said: {words}"))
+        }
         None => error,
     }
 }
@@ -176,3 +193,6 @@ pub(crate) fn note(note: &Note) -> Option<Event> {
         Note::Resumed { .. } => return None,
     })
 }
+
+/// How much of what a source said is told, in characters.
+const WORDS_SHOWN: usize = 300;

@@ -7,26 +7,23 @@ use super::{Error, escape};
 /// Scheme, host and port: what credentials are bound to (RFC 6454).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
-    /// `http` or `https`.
+    /// `http` or `https`; something else for an object that no server has.
     pub scheme: String,
-    /// The host, lower case; an IPv6 address with its brackets.
+    /// The host, lower case; an IPv6 address with its brackets; empty where there is none.
     pub host: String,
-    /// The port, never absent.
+    /// The port; 0 where there are none.
     pub port: u16,
 }
 
 impl Origin {
-    /// The origin of an http or https URL; `None` for other schemes.
+    /// The origin of a URL; `None` for an http or https URL without a host.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return None;
-        }
-        Some(Self {
-            scheme: url.scheme().to_owned(),
-            host: url.host_str()?.to_owned(),
-            port: url.port_or_known_default()?,
-        })
+        let (host, port) = match is_http(url) {
+            true => (url.host_str()?, url.port_or_known_default()?),
+            false => (url.host_str().unwrap_or_default(), 0),
+        };
+        Some(Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port })
     }
 }
 
@@ -65,7 +62,7 @@ impl Chain {
             return Err(Error::TooManyRedirects(self.limit));
         }
         let next = self.resolve(location)?;
-        let origin = Origin::of(&next).ok_or_else(|| {
+        let origin = Origin::of(&next).filter(|_| is_http(&next)).ok_or_else(|| {
             let scheme = escape(next.scheme().as_bytes(), SCHEME_SHOWN);
             Error::BadLocation(format!("the scheme {scheme} is not http or https"))
         })?;
@@ -101,6 +98,12 @@ impl Chain {
         let next = self.current().join(&text);
         next.map(bare).map_err(|error| Error::BadLocation(error.to_string()))
     }
+}
+
+/// Whether a server has it; nothing else is led to by one.
+#[must_use]
+pub fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
 }
 
 /// `url` without what is never sent: fragment and userinfo.

@@ -25,7 +25,7 @@ pub(crate) use stream::Stream;
 
 use self::{
     dial::{Dialer, open_unix},
-    fault::broken,
+    fault::{broken, unconnected},
     proxy::{Kind, Proxies, Proxy},
     relay::relay,
     secure::{Secured, shake_hands},
@@ -33,9 +33,10 @@ use self::{
     trust::Clients,
 };
 use crate::{
-    http::request::Field,
+    http::{redirect::is_http, request::Field},
     options::{Network, Tls},
     orders::Failure,
+    source::Hub,
     wire,
 };
 
@@ -47,6 +48,8 @@ pub(crate) struct Connector {
     proxies: Proxies,
     clients: Clients,
     limit: Duration,
+    /// What has the objects that no server has.
+    source: Option<Hub>,
 }
 
 /// A connection that a request can be sent on.
@@ -80,7 +83,20 @@ impl Connector {
             proxies: Proxies::new(&network.proxy),
             clients: Clients::new(tls)?,
             limit: connect_timeout,
+            source: None,
         })
+    }
+
+    /// The same, for an object of this source: whatever is not http or https leads there.
+    pub(crate) fn with_source(self, source: Option<Hub>) -> Self {
+        Self { source, ..self }
+    }
+
+    /// Ends what is asked of the source, within `limit`; what it said of an answer that broke off.
+    pub(crate) fn finish(&self, limit: Duration) -> Option<String> {
+        let source = self.source.as_ref()?;
+        source.finish(limit);
+        source.words()
     }
 
     /// Opens one connection for requests to `url`. Blocks; setting `cancel` makes it return within
@@ -97,6 +113,9 @@ impl Connector {
         cancel: &Cancel,
     ) -> Result<Opened, Failure> {
         let budget = Budget::new(self.limit, cancel);
+        if !is_http(url) {
+            return self.open_source(&budget);
+        }
         let (host, port) = destination(url)?;
         let way = match (&self.unix_socket, self.proxies.serving(url)?) {
             (Some(path), _) => Way::plain(Stream::Unix(open_unix(path, &budget)?)),
@@ -132,6 +151,17 @@ impl Connector {
     /// where there is no TLS, or where trust cannot be set up, as the first connection will tell.
     pub(crate) fn trust_note(&self, url: &Url) -> Option<String> {
         if url.scheme() == "https" { self.clients.note() } else { None }
+    }
+
+    /// A connection to the source: no name, no proxy, no TLS.
+    fn open_source(&self, budget: &Budget) -> Result<Opened, Failure> {
+        let Some(source) = &self.source else {
+            return Err(Failure::Internal("a URL that leads nowhere"));
+        };
+        let opened = source.open();
+        let stream = opened.map_err(|e| unconnected("the source".to_owned(), &e))?;
+        let (stream, took) = (Stream::Unix(stream), budget.elapsed());
+        Ok(Opened { stream, secure: None, peer: None, took })
     }
 
     /// Connects to a proxy, and through it where it does not take requests itself.

@@ -113,6 +113,6 @@ fn origins() {
     };
     assert_eq!(Origin::of(&url("http://u@H/x")), origin("http", "h", 80));
     assert_eq!(Origin::of(&url("https://[::A]:8")), origin("https", "[::a]", 8));
-    assert_eq!(Origin::of(&url("ftp://h/")), None);
-    assert_eq!(Origin::of(&url("data:x")), None);
+    assert_eq!(Origin::of(&url("file:///x")), origin("file", "", 0));
+    assert_eq!(Origin::of(&url("backup://h/x")), origin("backup", "h", 0));
 }
