@@ -1,11 +1,14 @@
 //! The command line: every flag, grouped by task, and nothing else. What flags mean together is
 //! for `config` to say.
 
+mod source;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use uget::{Algorithm, Digest, EngineChoice, Pin, RangeSpec};
 
+use self::source::SourceArgs;
 use super::{bench::BenchArgs, exit, serve::ServeArgs, size};
 
 /// A downloader for when a big file must be on this machine now, and right.
@@ -43,6 +46,8 @@ pub(crate) struct Cli {
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }
@@ -401,6 +406,7 @@ fn long_help() -> String {
 const ABOUT: &str =
     "Downloads URL over many HTTP/1.1 range connections; publishes nothing until it is whole";
 const USAGE: &str = "uget [OPTIONS] URL
+       uget [OPTIONS] --via COMMAND PATH
        uget serve [OPTIONS] [DIR]
        uget bench [OPTIONS]";
 const HELP_WIDTH: usize = 98;

@@ -24,7 +24,7 @@ use std::{
 
 use clap::Parser;
 use signal_hook::low_level;
-use uget::{Download, Error, ErrorKind, Report};
+use uget::{CommandSource, Download, Error, ErrorKind, Report};
 
 use self::{
     args::{Cli, Command},
@@ -62,7 +62,15 @@ fn download(job: Job) -> ExitCode {
         let error = Error::new(ErrorKind::Write, "standard output is closed");
         return end(voice, &Ending::default(), &Err(error));
     }
-    let download = match Download::new(&job.url, job.options) {
+    let made = match job.via {
+        Some(command) => {
+            let source = CommandSource::new(command, job.url);
+            let url = source.url();
+            Download::from_source(source, &url, job.options)
+        }
+        None => Download::new(&job.url, job.options),
+    };
+    let download = match made {
         Ok(download) => download.read_back(mapping::window),
         Err(error) => return end(voice, &Ending::default(), &Err(error)),
     };

@@ -42,6 +42,7 @@ mod streams;
 mod strict206;
 mod timeout;
 mod trickle;
+mod via;
 
 /// A kibibyte and a mebibyte, in bytes.
 const KIB: usize = 1 << 10;

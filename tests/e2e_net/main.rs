@@ -16,6 +16,7 @@ mod proxies;
 mod reach;
 mod records;
 mod servers;
+mod ssh;
 
 /// A kibibyte and a mebibyte, in bytes.
 const KIB: usize = 1 << 10;

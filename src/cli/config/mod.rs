@@ -4,6 +4,7 @@
 mod network;
 mod request;
 mod surroundings;
+mod via;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ use super::{
 pub(crate) struct Job {
     /// What to download, as typed.
     pub(crate) url: String,
+    /// What takes it from elsewhere, where `url` is a path.
+    pub(crate) via: Option<Vec<String>>,
     /// Everything else.
     pub(crate) options: Options,
     /// What is said meanwhile.
@@ -57,7 +60,8 @@ pub(crate) struct Voice {
 pub(crate) fn job(cli: Cli, around: &Surroundings<'_>) -> Result<Job, Error> {
     let mut options = Options::default();
     let mut warnings = Vec::new();
-    let url = one_url(cli.urls)?;
+    let via = cli.source.via.map(|text| via::command(&text, around)).transpose()?;
+    let url = if via.is_some() { via::path(cli.urls)? } else { one_url(cli.urls)? };
     output(cli.output, &mut options)?;
     parallel(cli.parallel, around, &mut options, &mut warnings)?;
     check(cli.check, around, &mut options)?;
@@ -69,7 +73,7 @@ pub(crate) fn job(cli: Cli, around: &Surroundings<'_>) -> Result<Job, Error> {
         warnings.push("--insecure: certificates are not checked".to_owned());
     }
     let voice = voice(&cli.display, around, options.target == Target::Stdout)?;
-    Ok(Job { url, options, voice, warnings })
+    Ok(Job { url, via, options, voice, warnings })
 }
 
 fn one_url(urls: Vec<String>) -> Result<String, Error> {
