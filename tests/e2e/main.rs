@@ -31,6 +31,7 @@ mod nginx;
 mod odd_names;
 mod parts;
 mod progress;
+mod recipes;
 mod redirect;
 mod regression;
 mod retry;
