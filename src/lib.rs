@@ -23,6 +23,7 @@
 //! | [`http`] | bytes to messages and back, sans-IO |
 //! | `wire` | TLS records in place; the only room that names rustls |
 //! | [`journal`] | what makes a part file resumable: records, checksums, replay |
+//! | [`manifest`] | checksum files: names and the digests that files must have |
 //! | [`transfer`], [`fleet`] | decide about one resource, and about many |
 //! | [`orders`] | what the planes say to each other |
 //! | [`link`] | the data plane of one connection, over whatever tells it the time |
@@ -37,6 +38,7 @@ pub mod fleet;
 pub mod http;
 pub mod journal;
 pub mod link;
+pub mod manifest;
 pub mod orders;
 pub mod range;
 pub mod transfer;
@@ -63,7 +65,7 @@ pub use wire::bench;
 pub use download::{Canceller, Download, http_url};
 pub use error::{Error, ErrorKind};
 pub use event::{Counter, Event, Observer, Phase};
-pub use files::reread::ReadBack;
+pub use files::{existing::digests_of, reread::ReadBack};
 pub use http::headers::Headers;
 pub use options::{
     Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, HeaderDump,

@@ -59,6 +59,10 @@ pub enum Algorithm {
     Sha256,
     /// SHA-512.
     Sha512,
+    /// SHA-384.
+    Sha384,
+    /// SHA-224.
+    Sha224,
     /// SHA-1.
     Sha1,
     /// MD5.
@@ -74,6 +78,8 @@ impl Algorithm {
         match self {
             Self::Sha256 => "sha256",
             Self::Sha512 => "sha512",
+            Self::Sha384 => "sha384",
+            Self::Sha224 => "sha224",
             Self::Sha1 => "sha1",
             Self::Md5 => "md5",
             Self::Blake3 => "blake3",
@@ -90,6 +96,8 @@ impl Algorithm {
         match self {
             Self::Sha256 | Self::Blake3 => 32,
             Self::Sha512 => 64,
+            Self::Sha384 => 48,
+            Self::Sha224 => 28,
             Self::Sha1 => 20,
             Self::Md5 => 16,
         }
@@ -103,10 +111,12 @@ impl FromStr for Algorithm {
         match text.to_ascii_lowercase().as_str() {
             "sha256" | "sha-256" => Ok(Self::Sha256),
             "sha512" | "sha-512" => Ok(Self::Sha512),
+            "sha384" | "sha-384" => Ok(Self::Sha384),
+            "sha224" | "sha-224" => Ok(Self::Sha224),
             "sha1" | "sha-1" => Ok(Self::Sha1),
             "md5" => Ok(Self::Md5),
             "blake3" => Ok(Self::Blake3),
-            _ => Err("expected sha256, sha512, sha1, md5 or blake3".to_owned()),
+            _ => Err("expected sha256, sha512, sha384, sha224, sha1, md5 or blake3".to_owned()),
         }
     }
 }

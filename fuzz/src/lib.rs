@@ -1,6 +1,7 @@
 //! What the fuzz targets do with their octets, as functions that a plain test can call too.
 
 pub mod http;
+pub mod manifest;
 pub mod range;
 pub mod transfer;
 
@@ -42,6 +43,41 @@ mod tests {
             super::http::body(&data);
             super::http::field(&data);
             super::range::range_set(&data);
+        }
+    }
+
+    /// Checksum files, put together of what they are made of.
+    #[test]
+    fn checksums() {
+        const MD5: &[u8] = b"900150983cd24fb0d6963f7d28e17f72";
+        const WORDS: [&[u8]; 16] = [
+            MD5,
+            MD5,
+            b"900150983cd24fb0d6963f7d28e17f72900150983cd24fb0d6963f7d28e17f72",
+            b"MD5 (",
+            b"SHA256(",
+            b"RMD160 (",
+            b") = ",
+            b"  ",
+            b" *",
+            b"a.iso",
+            b"\\",
+            b"\\n",
+            b"\n",
+            b"\0",
+            b"#",
+            b"./",
+        ];
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed >> 11) as usize
+        };
+        for _ in 0..20_000 {
+            let words: Vec<&[u8]> = (0..next() % 12).map(|_| WORDS[next() % WORDS.len()]).collect();
+            super::manifest::checksums(&words.concat());
         }
     }
 

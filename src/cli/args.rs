@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use uget::{Algorithm, Digest, EngineChoice, Pin, RangeSpec};
 
 use self::source::SourceArgs;
-use super::{bench::BenchArgs, exit, serve::ServeArgs, size};
+use super::{bench::BenchArgs, check::FilesArgs, exit, serve::ServeArgs, size};
 
 /// A downloader for when a big file must be on this machine now, and right.
 #[derive(Debug, Parser)]
@@ -57,6 +57,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(ServeArgs),
     Bench(BenchArgs),
+    Check(FilesArgs),
 }
 
 /// Where the bytes go.
@@ -158,7 +159,7 @@ pub(crate) struct CheckArgs {
     /// Publish only if the SHA-256 is HEX
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub(crate) sha256: Option<Digest>,
-    /// The same for sha256, sha512, sha1, md5 or blake3; repeatable
+    /// The same for sha256, sha512, sha384, sha224, sha1, md5 or blake3; repeatable
     #[arg(long = "digest", value_name = "ALGO:HEX")]
     pub(crate) digests: Vec<Digest>,
     /// Compute a digest and report it (sha256 unless named); repeatable
@@ -408,7 +409,8 @@ const ABOUT: &str =
 const USAGE: &str = "uget [OPTIONS] URL
        uget [OPTIONS] --via COMMAND PATH
        uget serve [OPTIONS] [DIR]
-       uget bench [OPTIONS]";
+       uget bench [OPTIONS]
+       uget check [OPTIONS] FILE...";
 const HELP_WIDTH: usize = 98;
 const PARALLELISM: &str = "\
 When parallelism helps, and when it hurts:

@@ -3,6 +3,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod config;
 mod exit;
 mod inherited;
@@ -45,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match cli.command {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
         None => config::job(cli, &Surroundings::of_process()).map(download),
     };
     done.unwrap_or_else(|error| refused(&error))

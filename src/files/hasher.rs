@@ -16,6 +16,8 @@ impl Hasher {
         match algorithm {
             Algorithm::Sha256 => Self::Rust(Box::<sha2::Sha256>::default()),
             Algorithm::Sha512 => Self::Rust(Box::<sha2::Sha512>::default()),
+            Algorithm::Sha384 => Self::Rust(Box::<sha2::Sha384>::default()),
+            Algorithm::Sha224 => Self::Rust(Box::<sha2::Sha224>::default()),
             Algorithm::Sha1 => Self::Rust(Box::<sha1::Sha1>::default()),
             Algorithm::Md5 => Self::Rust(Box::<md5::Md5>::default()),
             Algorithm::Blake3 => Self::Blake3(Box::default()),
@@ -66,6 +68,11 @@ mod tests {
         assert_eq!(
             of_abc(Algorithm::Blake3),
             "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
+        );
+        assert!(of_abc(Algorithm::Sha384).starts_with("cb00753f45a35e8bb5a03d699ac65007"));
+        assert_eq!(
+            of_abc(Algorithm::Sha224),
+            "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"
         );
         assert!(of_abc(Algorithm::Sha512).starts_with("ddaf35a193617abacc417349ae204131"));
     }

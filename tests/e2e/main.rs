@@ -8,6 +8,7 @@ mod support;
 
 mod announce;
 mod bad_input;
+mod check;
 mod coded;
 mod dates;
 mod digest;

@@ -78,7 +78,7 @@ pub(crate) fn job(cli: Cli, around: &Surroundings<'_>) -> Result<Job, Error> {
 
 fn one_url(urls: Vec<String>) -> Result<String, Error> {
     match <[String; 1]>::try_from(urls) {
-        Ok([word]) if matches!(&*word, "serve" | "bench") => {
+        Ok([word]) if matches!(&*word, "serve" | "bench" | "check") => {
             Err(usage(format!("{word} goes before all flags"))
                 .with_hint(format!("uget {word} [OPTIONS]")))
         }
