@@ -1,12 +1,14 @@
 //! The facade: build a [`Download`], run it, get a [`Report`].
 
 mod address;
+mod canceller;
 mod descriptors;
 mod from_source;
+mod outgoing;
+pub(crate) mod reader;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     ops::RangeBounds,
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -21,11 +23,11 @@ use crate::{
         Engine, Inbox, Message,
         budget::{self, Budget},
         clerk::Clerk,
-        consumer::Running,
         coordinator::Coordinator,
         delivery::Delivery,
         shelf::{Published, Shelf, no_thread},
         source::Source,
+        tap::Tap,
     },
     error::{Error, ErrorKind, outcome},
     event::{Counter, Event, Observer},
@@ -48,31 +50,9 @@ use crate::{
     transfer::Transfer,
 };
 
-pub use self::address::http_url;
-use self::descriptors::within_descriptors;
+use self::{descriptors::within_descriptors, outgoing::Outgoing};
 
-/// Stops a running download from another thread; cheap to clone.
-#[derive(Clone)]
-pub struct Canceller {
-    inbox: Inbox<Message>,
-    signal: Arc<OnceLock<i32>>,
-}
-
-impl Canceller {
-    /// Stops the download; it fails with [`ErrorKind::Cancelled`] holding `signal` (0 when there
-    /// was none). May be called at any time and more than once.
-    pub fn cancel(&self, signal: i32) {
-        let signal = *self.signal.get_or_init(|| signal);
-        // Nobody listens when the download is over, and that is as good.
-        self.inbox.send(Message::Cancel(signal));
-    }
-}
-
-impl fmt::Debug for Canceller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Canceller")
-    }
-}
+pub use self::{address::http_url, canceller::Canceller};
 
 /// One download.
 pub struct Download {
@@ -114,7 +94,7 @@ impl Download {
     /// What stops it from another thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller { inbox: self.inbox.clone(), signal: Arc::clone(&self.signal) }
+        Canceller::new(self.inbox.clone(), Arc::clone(&self.signal))
     }
 
     /// Downloads these bytes of the object alone, half-open as ranges are: `0..500`, `500..`. The
@@ -146,7 +126,7 @@ impl Download {
         let checks = self.checks();
         let patience = Patience::new(Arc::clone(&self.signal), self.options.max_time);
         let start = output::ready(&self.url, &self.options, &checks, &patience, observer);
-        let ready = match start.map_err(|failure| outcome::early(&failure))? {
+        let mut ready = match start.map_err(|failure| outcome::early(&failure))? {
             Start::Download(ready) => ready,
             Start::UpToDate { path, existing } => {
                 return Ok(up_to_date(&self.url, &self.options, &checks, path, existing, started));
@@ -165,7 +145,27 @@ impl Download {
         if let Some(trust) = connector.trust_note(&self.url) {
             observer.on(&Event::Note(trust));
         }
-        self.go(ready, checks, means, connector, started, observer)
+        let outgoing = match ready.output.descriptor() {
+            Some(descriptor) => {
+                let (tap, source) = self.stream(&means, &checks);
+                Some(Outgoing::consumed(tap, source, Box::new(descriptor), &self.inbox)?)
+            }
+            None => None,
+        };
+        let Ready { output, held, computed, .. } = ready;
+        let done = held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
+        let hashed = !checks.algorithms().is_empty();
+        let tap = outgoing.as_ref().map(Outgoing::tap);
+        let delivery = Delivery::new(&self.url, tap.clone(), hashed, self.counter.clone());
+        let shelf = Shelf::new(output, tap, done, computed, checks);
+        let shelf = shelf.dump_header(self.options.dump_header.clone());
+        let transfer = Transfer::new(self.url.clone(), means.policy.clone(), held, Duration::ZERO);
+        self.go(means, transfer, (delivery, shelf), outgoing, (connector, started, observer))
+    }
+
+    /// The two ends of a stream. There is one transfer, and it has the first number.
+    fn stream(&self, means: &Means, checks: &Checks) -> (Tap, Source) {
+        Source::new(means.shape, checks.clone(), TransferId(0), self.inbox.clone())
     }
 
     fn connector(&self) -> Result<Connector, Error> {
@@ -193,31 +193,16 @@ impl Download {
     /// Everything is there that a download takes.
     fn go(
         self,
-        ready: Ready,
-        checks: Checks,
         means: Means,
-        connector: Connector,
-        started: Instant,
-        observer: &mut dyn Observer,
+        transfer: Transfer,
+        (delivery, shelf): (Delivery, Shelf),
+        outgoing: Option<Outgoing>,
+        (connector, started, observer): (Connector, Instant, &mut dyn Observer),
     ) -> Result<Report, Error> {
-        let Self { url, options, counter, inbox, .. } = self;
-        let Means { policy, wanted, limits, engine, shape } = means;
+        let inbox = self.inbox;
+        let Means { wanted, limits, engine, .. } = means;
         let mut fleet = Fleet::new(fleet::Limits { total: wanted, per_host: wanted });
-        let hashed = !checks.algorithms().is_empty();
-        let Ready { mut output, held, computed, .. } = ready;
-        let done = held.as_ref().map(|held| held.done.clone()).unwrap_or_default();
-        let id = fleet.add(Transfer::new(url.clone(), policy, held, Duration::ZERO));
-        let mut stream = None;
-        if let Some(descriptor) = output.descriptor() {
-            let (tap, source) = Source::new(shape, checks.clone(), id, inbox.clone());
-            let running = Running::start(tap, source, Box::new(descriptor), &inbox);
-            stream =
-                Some(running.map_err(|error| no_thread(StoreOp::Create, &error)).map_err(early)?);
-        }
-        let tap = stream.as_ref().map(Running::tap);
-        let delivery = Delivery::new(&url, tap.clone(), hashed, counter);
-        let shelf = Shelf::new(output, tap, done, computed, checks);
-        let shelf = shelf.dump_header(options.dump_header);
+        let id = fleet.add(transfer);
         let clerk = Clerk::start(BTreeMap::from([(id, shelf)]), started, &inbox);
         let clerk = clerk.map_err(|error| early(no_thread(StoreOp::Create, &error)))?;
         let mut coordinator = Coordinator {
@@ -236,10 +221,10 @@ impl Download {
             ending: None,
         };
         coordinator.run();
-        if let Some(stream) = stream {
+        if let Some(outgoing) = outgoing {
             let waited = coordinator.ending.map_or(Duration::ZERO, |since| since.elapsed());
-            let waited = if coordinator.cancelled.is_some() { DRAIN } else { waited };
-            stream.finish(DRAIN.saturating_sub(waited));
+            let cancelled = coordinator.cancelled.is_some();
+            outgoing.finish(if cancelled { Duration::ZERO } else { DRAIN.saturating_sub(waited) });
         }
         let words = coordinator.connector.finish(PARTING);
         conclude(&mut coordinator, id).map_err(|error| outcome::with_words(error, words))
@@ -434,6 +419,10 @@ fn up_to_date(
     }
 }
 
+fn tag(tag: &http::field::ETag) -> String {
+    if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }
+}
+
 fn digests(checked: Vec<Checked>) -> Vec<ReportedDigest> {
     let reported = |of: Checked| ReportedDigest::new(of.algorithm.name(), of.hex, of.verified);
     checked.into_iter().map(reported).collect()
@@ -459,11 +448,7 @@ fn report(
             .map(|of| Slice { range: of.wanted, complete_length: of.complete }),
         transferred: view.done.saturating_sub(view.resumed),
         resumed: view.resumed,
-        etag: account
-            .validators
-            .etag
-            .as_ref()
-            .map(|tag| if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }),
+        etag: account.validators.etag.as_ref().map(tag),
         last_modified: account.validators.last_modified.map(|(text, _)| text),
         headers: account.head.map(|head| Headers::of(&head, Some(view.done))),
         content_encoding: account.content_encoding,

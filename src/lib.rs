@@ -12,6 +12,19 @@
 //! # }
 //! ```
 //!
+//! Or read it while it comes, over as many connections, in bounded memory:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = uget::Options::default();
+//! let download = uget::Download::new("https://mirror.example/rows.csv", options)?;
+//! let (info, mut reader) = download.open()?;
+//! println!("{:?} bytes from {}", info.size, info.final_url);
+//! std::io::copy(&mut reader, &mut std::io::stdout())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Two planes. The *control plane* ([`transfer`], [`fleet`]) is a pure state machine that decides
 //! which bytes to ask for, on which connection, when to retry and when to give up. The *data plane*
 //! (the engines) owns sockets and buffers: it receives into a buffer, decrypts in place, finds the
@@ -62,7 +75,10 @@ mod wire;
 #[doc(hidden)]
 pub use wire::bench;
 
-pub use download::{Canceller, Download, http_url};
+pub use download::{
+    Canceller, Download, http_url,
+    reader::{ObjectInfo, Reader, WriteAt, download},
+};
 pub use error::{Error, ErrorKind};
 pub use event::{Counter, Event, Observer, Phase};
 pub use files::{existing::digests_of, reread::ReadBack};

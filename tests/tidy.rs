@@ -300,7 +300,8 @@ fn nothing_names_a_machine() {
 fn the_readme_tells_the_truth() {
     let readme = read("README.md");
     let mut broken = Vec::new();
-    let help = read("src/cli/golden/help.txt") + " --release --path --open --ignore-missing --zero ";
+    let help =
+        read("src/cli/golden/help.txt") + " --release --path --open --ignore-missing --zero ";
     for word in readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
         let Some(name) = word.strip_prefix("--").filter(|name| name.len() > 1) else { continue };
         let known = [" ", ",", "]", "["].iter().any(|end| help.contains(&format!("--{name}{end}")));

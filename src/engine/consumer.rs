@@ -13,7 +13,6 @@ use super::{
     inbox::Inbox,
     message::{Alarm, Message},
     source::Source,
-    tap::Tap,
 };
 use crate::{files::descriptor::Descriptor, orders::Failure, stream::Next};
 
@@ -28,10 +27,7 @@ pub(crate) trait Consumer: Send {
 }
 
 /// A consumer at work.
-pub(crate) struct Running {
-    tap: Tap,
-    over: Receiver<()>,
-}
+pub(crate) struct Running(Receiver<()>);
 
 impl Running {
     /// Starts the thread. What comes of it is reported as
@@ -40,7 +36,6 @@ impl Running {
     /// # Errors
     /// The system has none.
     pub(crate) fn start(
-        tap: Tap,
         mut source: Source,
         consumer: Box<dyn Consumer>,
         reports: &Inbox<Message>,
@@ -52,20 +47,13 @@ impl Running {
             let result = consumer.consume(&mut source);
             source.over(result);
         })?;
-        Ok(Self { tap, over })
+        Ok(Self(over))
     }
 
-    /// The other end of it.
-    pub(crate) fn tap(&self) -> Tap {
-        self.tap.clone()
-    }
-
-    /// The transfer is over: the consumer may take what is there in order, in so much time.
-    pub(crate) fn finish(&self, patience: Duration) {
-        self.tap.fail();
+    /// Waits until it is done, at most so long.
+    pub(crate) fn wait(&self, patience: Duration) {
         // Nothing is ever sent; the other end goes when the thread is over.
-        let _ = self.over.recv_timeout(patience);
-        self.tap.close();
+        let _ = self.0.recv_timeout(patience);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use url::Url;
 
 use super::{
@@ -43,6 +44,8 @@ pub(crate) struct Delivery {
     told: Told,
     /// When the first and the last bytes were written.
     flowed: Option<(Duration, Duration)>,
+    /// Who waits for what the first answer says.
+    announce: Option<Sender<(View, Account)>>,
     /// What the finished transfer reports.
     pub(crate) published: Published,
 }
@@ -72,8 +75,15 @@ impl Delivery {
             counter,
             told: Told::default(),
             flowed: None,
+            announce: None,
             published: Published::default(),
         }
+    }
+
+    /// Tells what the first answer says, once that is known: from then on it is of no other
+    /// version.
+    pub(crate) fn announcing(self, announce: Sender<(View, Account)>) -> Self {
+        Self { announce: Some(announce), ..self }
     }
 
     /// Where bodies go, once that is ready.
@@ -180,6 +190,14 @@ impl Delivery {
         account: impl FnOnce() -> Account,
         now: Duration,
     ) -> Vec<Event> {
+        if view.discovered
+            && let Some(announce) = self.announce.take()
+        {
+            self.tap.iter().for_each(Tap::commit);
+            // Who does not wait any more has left, and says so.
+            let _ = announce.send((view.clone(), account()));
+            return Vec::new();
+        }
         let path = self.published.path.as_deref();
         let besides = Besides { path, hashed: self.hashed, bytes: self.counter.bytes(), now };
         self.told.news(view, account, &besides)

@@ -24,7 +24,9 @@ pub(crate) mod tap;
 mod told;
 mod uring;
 
-use std::{io, thread};
+use std::{io, thread, time::Duration};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use self::{
     message::Alarm,
@@ -43,6 +45,9 @@ pub(crate) struct Engine {
     most: usize,
     next: usize,
     inbox: Inbox<Message>,
+    /// Held by every worker until its thread ends.
+    alive: Sender<()>,
+    over: Receiver<()>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,7 +105,8 @@ impl Engine {
             cores = 1;
         }
         let (workers, inbox) = (Vec::new(), inbox.clone());
-        let mut engine = Self { kind, workers, most: cores, next: 0, inbox };
+        let (alive, over) = bounded(0);
+        let mut engine = Self { kind, workers, most: cores, next: 0, inbox, alive, over };
         engine.start_worker()?;
         Ok(engine)
     }
@@ -108,7 +114,7 @@ impl Engine {
     fn start_worker(&mut self) -> io::Result<()> {
         let post = Post::new()?;
         let name = format!("uget-loop-{}", self.workers.len());
-        let alarm = Alarm(self.inbox.clone());
+        let alarm = (Alarm(self.inbox.clone()), self.alive.clone());
         match self.kind {
             Kind::Uring => uring::start(name, post.clone(), alarm)?,
             Kind::Epoll => epoll::start(name, post.clone(), alarm)?,
@@ -145,8 +151,15 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.workers.iter().for_each(|worker| worker.send(Mail::End));
+        // Their connections are over by now, unless one of them is stuck.
+        let (alone, _) = bounded(0);
+        drop(std::mem::replace(&mut self.alive, alone));
+        let _ = self.over.recv_timeout(PARTING);
     }
 }
+
+/// How long the workers have to end.
+const PARTING: Duration = Duration::from_millis(50);
 
 /// A connection that cannot be tried for want of a thread.
 fn no_thread(error: &io::Error) -> Failure {

@@ -37,6 +37,11 @@ impl Tap {
         Some(Sink::stream(self.inlet.clone()))
     }
 
+    /// From now on the consumer has begun.
+    pub(super) fn commit(&self) {
+        self.inlet.commit();
+    }
+
     /// Every byte is there. The consumer says when it has taken them.
     pub(super) fn finish(&self, total: u64) {
         self.inlet.finish(total);

@@ -129,6 +129,11 @@ impl Ready {
         }
     }
 
+    /// A stream that the caller takes itself.
+    pub(crate) fn stream() -> Self {
+        Self::of(Output::Stream(None))
+    }
+
     fn of(output: Output) -> Self {
         Self { output, held: None, finished: None, computed: Vec::new(), notes: Vec::new() }
     }

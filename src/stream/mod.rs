@@ -154,6 +154,11 @@ impl Inlet {
         self.0.lock().window.restart()
     }
 
+    /// The object does not begin anew any more.
+    pub(crate) fn commit(&self) {
+        self.0.lock().window.commit();
+    }
+
     /// Every byte is written.
     pub(crate) fn finish(&self, total: u64) {
         self.0.tell(|state| state.window.finish(total));

@@ -123,6 +123,11 @@ impl Window {
         self.total = Some(total);
     }
 
+    /// The consumer has begun.
+    pub(super) fn commit(&mut self) {
+        self.begun = true;
+    }
+
     /// The object begins anew. Not if the consumer has begun with it.
     pub(super) fn restart(&mut self) -> bool {
         if !self.begun {

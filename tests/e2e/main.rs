@@ -25,6 +25,7 @@ mod happy;
 mod headers;
 mod inherited;
 mod json;
+mod library;
 mod mirror;
 mod mirror_places;
 mod names;

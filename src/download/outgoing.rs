@@ -1,0 +1,64 @@
+//! A stream as a download knows it: its consumer, if that is at work on a thread of its own.
+
+use std::time::Duration;
+
+use crate::{
+    engine::{
+        Inbox, Message,
+        consumer::{Consumer, Running},
+        shelf::no_thread,
+        source::Source,
+        tap::Tap,
+    },
+    error::{Error, outcome},
+    orders::StoreOp,
+};
+
+/// The stream that a download goes to. Whatever becomes of the download, its consumer is told that
+/// no more comes.
+pub(super) struct Outgoing {
+    tap: Tap,
+    running: Option<Running>,
+}
+
+impl Outgoing {
+    /// To a consumer that takes it on a thread of its own.
+    ///
+    /// # Errors
+    /// There is no thread.
+    pub(super) fn consumed(
+        tap: Tap,
+        source: Source,
+        consumer: Box<dyn Consumer>,
+        reports: &Inbox<Message>,
+    ) -> Result<Self, Error> {
+        let running = Running::start(source, consumer, reports);
+        let running = running.map_err(|error| no_thread(StoreOp::Create, &error));
+        let running = running.map_err(|failure| outcome::early(&failure))?;
+        Ok(Self { tap, running: Some(running) })
+    }
+
+    /// To the caller, who takes it when it likes.
+    pub(super) fn read(tap: Tap) -> Self {
+        Self { tap, running: None }
+    }
+
+    pub(super) fn tap(&self) -> Tap {
+        self.tap.clone()
+    }
+
+    /// The download is over: a consumer may take what is there in order, in so much time.
+    pub(super) fn finish(&self, patience: Duration) {
+        self.tap.fail();
+        if let Some(running) = &self.running {
+            running.wait(patience);
+            self.tap.close();
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.tap.fail();
+    }
+}
