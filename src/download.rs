@@ -25,8 +25,8 @@ use crate::{
         clerk::Clerk,
         coordinator::Coordinator,
         delivery::Delivery,
+        feed::Feed,
         shelf::{Published, Shelf, no_thread},
-        source::Source,
         tap::Tap,
     },
     error::{Error, ErrorKind, outcome},
@@ -147,8 +147,8 @@ impl Download {
         }
         let outgoing = match ready.output.descriptor() {
             Some(descriptor) => {
-                let (tap, source) = self.stream(&means, &checks);
-                Some(Outgoing::consumed(tap, source, Box::new(descriptor), &self.inbox)?)
+                let (tap, feed) = self.stream(&means, &checks);
+                Some(Outgoing::consumed(tap, feed, Box::new(descriptor), &self.inbox)?)
             }
             None => None,
         };
@@ -164,8 +164,8 @@ impl Download {
     }
 
     /// The two ends of a stream. There is one transfer, and it has the first number.
-    fn stream(&self, means: &Means, checks: &Checks) -> (Tap, Source) {
-        Source::new(means.shape, checks.clone(), TransferId(0), self.inbox.clone())
+    fn stream(&self, means: &Means, checks: &Checks) -> (Tap, Feed) {
+        Feed::new(means.shape, checks.clone(), TransferId(0), self.inbox.clone())
     }
 
     fn connector(&self) -> Result<Connector, Error> {

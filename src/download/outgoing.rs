@@ -6,8 +6,8 @@ use crate::{
     engine::{
         Inbox, Message,
         consumer::{Consumer, Running},
+        feed::Feed,
         shelf::no_thread,
-        source::Source,
         tap::Tap,
     },
     error::{Error, outcome},
@@ -28,11 +28,11 @@ impl Outgoing {
     /// There is no thread.
     pub(super) fn consumed(
         tap: Tap,
-        source: Source,
+        feed: Feed,
         consumer: Box<dyn Consumer>,
         reports: &Inbox<Message>,
     ) -> Result<Self, Error> {
-        let running = Running::start(source, consumer, reports);
+        let running = Running::start(feed, consumer, reports);
         let running = running.map_err(|error| no_thread(StoreOp::Create, &error));
         let running = running.map_err(|failure| outcome::early(&failure))?;
         Ok(Self { tap, running: Some(running) })

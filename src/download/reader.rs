@@ -16,8 +16,8 @@ use super::{Canceller, Download, Means, Outgoing};
 use crate::{
     engine::{
         delivery::Delivery,
+        feed::Feed,
         shelf::{Shelf, no_thread},
-        source::Source,
     },
     error::{Error, ErrorKind, outcome},
     files::output::Ready,
@@ -53,7 +53,7 @@ pub struct ObjectInfo {
 /// end (`Ok(0)`) comes only when every byte was read, and the digest, if one is demanded, matched;
 /// what is read before is not proven. To drop it stops the download.
 pub struct Reader {
-    source: Option<Source>,
+    feed: Option<Feed>,
     run: Option<JoinHandle<Result<Report, Error>>>,
     canceller: Canceller,
     end: Option<Result<Box<Report>, Error>>,
@@ -93,7 +93,7 @@ impl Download {
         let connector = self.connector()?;
         let (checks, ready, canceller) = (self.checks(), Ready::stream(), self.canceller());
         let means = Means::of(&self.url, &self.options, &ready, &self.inbox, &mut ())?;
-        let (tap, source) = self.stream(&means, &checks);
+        let (tap, feed) = self.stream(&means, &checks);
         let hashed = !checks.algorithms().is_empty();
         let (announce, announced) = bounded(1);
         let delivery = Delivery::new(&self.url, Some(tap.clone()), hashed, self.counter.clone());
@@ -114,7 +114,7 @@ impl Download {
         };
         let run = thread::Builder::new().name("uget".to_owned()).spawn(run);
         let run = run.map_err(|error| outcome::early(&no_thread(StoreOp::Create, &error)))?;
-        let mut reader = Reader { source: Some(source), run: Some(run), canceller, end: None };
+        let mut reader = Reader { feed: Some(feed), run: Some(run), canceller, end: None };
         match announced.recv() {
             Ok((view, account)) => Ok((info(&view, account), reader)),
             // It is over before anything was known.
@@ -179,19 +179,19 @@ impl Reader {
 
     /// The next bytes; `None` at the end.
     fn piece(&mut self) -> Result<Option<&[u8]>, Error> {
-        while let (None, Some(source)) = (&self.end, &mut self.source) {
-            match source.next(LONG) {
+        while let (None, Some(feed)) = (&self.end, &mut self.feed) {
+            match feed.next(LONG) {
                 Ok(Next::Bytes) => break,
                 Ok(Next::Quiet | Next::Broken) => {}
                 Ok(Next::End) => {
-                    source.over(Ok(None));
+                    feed.over(Ok(None));
                     let end = self.join();
                     self.end = Some(end.map(Box::new));
                 }
                 Err(failure) => {
                     // What it has failed at itself, the transfer does not know yet.
                     if !matches!(failure, Failure::Cancelled { .. }) {
-                        source.over(Err(failure));
+                        feed.over(Err(failure));
                     }
                     let end = self.join().err().unwrap_or_else(|| internal("it ends unseen"));
                     self.end = Some(Err(end));
@@ -201,12 +201,12 @@ impl Reader {
         match &self.end {
             Some(Ok(_)) => Ok(None),
             Some(Err(error)) => Err(error.clone()),
-            None => Ok(self.source.as_ref().map(Source::piece)),
+            None => Ok(self.feed.as_ref().map(Feed::piece)),
         }
     }
 
     fn consume(&mut self, count: usize) {
-        self.source.iter_mut().for_each(|source| source.consume(count));
+        self.feed.iter_mut().for_each(|feed| feed.consume(count));
     }
 
     /// Waits for the end of the download.
@@ -243,7 +243,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(run) = self.run.take() {
             self.canceller.cancel(0);
-            self.source = None;
+            self.feed = None;
             // A panic there is no reason for one here.
             let _ = run.join();
         }

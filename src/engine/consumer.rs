@@ -10,9 +10,9 @@ use std::{
 use crossbeam_channel::{Receiver, bounded};
 
 use super::{
+    feed::Feed,
     inbox::Inbox,
     message::{Alarm, Message},
-    source::Source,
 };
 use crate::{files::descriptor::Descriptor, orders::Failure, stream::Next};
 
@@ -22,8 +22,8 @@ pub(crate) trait Consumer: Send {
     /// is called, if it has a name. What comes before the end is not proven yet.
     ///
     /// # Errors
-    /// What the source says, or what is wrong at this end: then the transfer ends with that.
-    fn consume(self: Box<Self>, source: &mut Source) -> Result<Option<PathBuf>, Failure>;
+    /// What the feed says, or what is wrong at this end: then the transfer ends with that.
+    fn consume(self: Box<Self>, feed: &mut Feed) -> Result<Option<PathBuf>, Failure>;
 }
 
 /// A consumer at work.
@@ -36,7 +36,7 @@ impl Running {
     /// # Errors
     /// The system has none.
     pub(crate) fn start(
-        mut source: Source,
+        mut feed: Feed,
         consumer: Box<dyn Consumer>,
         reports: &Inbox<Message>,
     ) -> io::Result<Self> {
@@ -44,8 +44,8 @@ impl Running {
         let alarm = Alarm(reports.clone());
         thread::Builder::new().name("uget-out".to_owned()).spawn(move || {
             let (_alarm, _done) = (alarm, done);
-            let result = consumer.consume(&mut source);
-            source.over(result);
+            let result = consumer.consume(&mut feed);
+            feed.over(result);
         })?;
         Ok(Self(over))
     }
@@ -58,13 +58,13 @@ impl Running {
 }
 
 impl Consumer for Descriptor {
-    fn consume(self: Box<Self>, source: &mut Source) -> Result<Option<PathBuf>, Failure> {
+    fn consume(self: Box<Self>, feed: &mut Feed) -> Result<Option<PathBuf>, Failure> {
         let mut deserted = None;
         loop {
-            match source.next(LOOK)? {
+            match feed.next(LOOK)? {
                 Next::Bytes => {
-                    let count = self.write(source.piece())?;
-                    source.consume(count);
+                    let count = self.write(feed.piece())?;
+                    feed.consume(count);
                 }
                 Next::End => return Ok(None),
                 // A reader may leave with the last byte, before it is known here that it was the

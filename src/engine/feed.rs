@@ -25,7 +25,7 @@ use crate::{
 
 /// What a consumer has of a stream: bytes in order, and in the end the word that they were all,
 /// and the right ones.
-pub(crate) struct Source {
+pub(crate) struct Feed {
     outlet: Outlet,
     tap: Tap,
     id: TransferId,
@@ -40,7 +40,7 @@ pub(crate) struct Source {
     verdict: Option<Result<Vec<Computed>, Failure>>,
 }
 
-impl Source {
+impl Feed {
     /// A stream of transfer `id`, from its first byte on.
     pub(crate) fn new(
         shape: Shape,
@@ -49,7 +49,7 @@ impl Source {
         reports: Inbox<Message>,
     ) -> (Tap, Self) {
         let (tap, outlet) = Tap::new(shape, checks);
-        let source = Self {
+        let feed = Self {
             outlet,
             tap: tap.clone(),
             id,
@@ -59,7 +59,7 @@ impl Source {
             told: 0,
             verdict: None,
         };
-        (tap, source)
+        (tap, feed)
     }
 
     /// Waits for bytes, as long as `patience`. Never [`Next::Broken`].
@@ -145,7 +145,7 @@ impl Source {
     }
 }
 
-impl Read for Source {
+impl Read for Feed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.next(LONG).map_err(io::Error::other)? {
