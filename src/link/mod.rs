@@ -21,7 +21,7 @@ use crate::{
         self,
         exchange::{Answer, Exchange},
     },
-    orders::{Accept, Attempt, ConnEvent, Ended, Failure, Phase},
+    orders::{Accept, Attempt, ConnEvent, Ended, Failure, Phase, expect::retry_after},
     wire::Session,
 };
 
@@ -134,6 +134,11 @@ impl<I: Io> Link<I> {
             Accept::Part(expect) => match job.sink {
                 Some(sink) => {
                     let span = expect.check(&answer.head)?;
+                    // The wait that it asks for is of its origin. No word is awaited on it.
+                    if retry_after(&answer.head).is_some() {
+                        let head = answer.head.clone();
+                        self.io.report(ConnEvent::Head { attempt: job.attempt, head });
+                    }
                     // The lease was taken when the request was ordered; the answer may be shorter.
                     self.gate.shrink(job.attempt, span.end);
                     (span, sink)

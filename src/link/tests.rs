@@ -226,6 +226,19 @@ fn two_parts_on_one_connection_land_where_they_belong() {
 }
 
 #[test]
+fn a_wait_that_a_believed_answer_asks_for_is_told() {
+    for (field, told) in [("Retry-After: 2\r\n", 1), ("", 0)] {
+        let answer = part_head(0..4, 8).replace("\r\n\r\n", &format!("\r\n{field}\r\n")) + "abcd";
+        let mut bench = Bench::new(4096, vec![octets(answer)]);
+        bench.part(1, 0..4, 8);
+        assert!(pin!(bench.link.serve()).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        let heads = |event: &&ConnEvent| matches!(event, ConnEvent::Head { .. });
+        assert_eq!(bench.link.io.events.iter().filter(heads).count(), told);
+        assert_eq!(bench.content(), b"abcd");
+    }
+}
+
+#[test]
 fn a_body_that_ends_short_keeps_what_came() {
     let mut bench = Bench::new(4096, vec![octets(part_head(2..10, 10) + "abc"), Act::End]);
     bench.part(1, 2..10, 10);

@@ -147,7 +147,8 @@ pub enum ConnEvent {
         /// Why.
         failure: Failure,
     },
-    /// The final head of an attempt whose `accept` was [`Accept::Ask`]; the worker waits.
+    /// The final head of an attempt whose `accept` was [`Accept::Ask`]; the worker waits. Or of one
+    /// that it has believed itself, where that asks for a wait.
     Head {
         /// Of which attempt.
         attempt: Attempt,

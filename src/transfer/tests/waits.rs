@@ -290,3 +290,16 @@ fn parts_that_were_turned_away_take_nothing_from_the_others() {
     commands.extend(script.until(Duration::from_secs(4)));
     assert_eq!(opens(&commands), 0, "{commands:?}");
 }
+
+#[test]
+fn the_wait_that_comes_with_a_part_is_obeyed() {
+    let mut script = at_work(policy(3));
+    let after = "Retry-After: 2\r\nContent-Length: 0\r\n";
+    assert!(script.answer(2, 2, head("206 P", after)).is_empty(), "no word is awaited");
+    script.wrote(0, 0, 1000..16 * MIB);
+    let next = script.ended(0, 0, Ok(()), true);
+    assert!(asked(&next).is_empty() && opens(&next) == 0, "{next:?}");
+    let early = script.until(Duration::from_millis(1999));
+    assert!(asked(&early).is_empty(), "{early:?}");
+    assert!(!asked(&script.until(Duration::from_secs(2))).is_empty());
+}
