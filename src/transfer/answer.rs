@@ -321,7 +321,7 @@ impl Transfer {
         let fresh = Edition::new(&self.policy, self.places.asked(), None, None);
         let old = std::mem::replace(&mut self.edition, fresh);
         // Asking for the rest again would lead here again, for ever.
-        self.edition.from_zero = old.from_zero.saturating_add(u32::from(anew));
+        self.edition.from_zero = old.from_zero.max(u32::from(anew));
         self.edition.told.fallback = old.told.fallback;
         self.edition.question = old.question;
         self.edition.work = Work::new(extent.as_ref().map(Extent::length), RangeSet::new());
