@@ -250,7 +250,7 @@ impl Shell<'_> {
             self.conns.remove(&conn);
         }
         let (first_byte, busy) = (Some(Duration::from_millis(9)), Duration::from_millis(99));
-        ConnEvent::Ended(Ended { attempt, result, reusable, reused: false, first_byte, busy })
+        ConnEvent::Ended(Ended { attempt, result, reusable, first_byte, busy })
     }
 
     fn head(&mut self) -> Head {

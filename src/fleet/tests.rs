@@ -36,7 +36,6 @@ fn ended(attempt: u64) -> ConnEvent {
         attempt: Attempt(attempt),
         result: Ok(()),
         reusable: true,
-        reused: false,
         first_byte: None,
         busy: Duration::ZERO,
     })

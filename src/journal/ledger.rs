@@ -182,12 +182,6 @@ impl Ledger {
         self.header.total
     }
 
-    /// The length in octets of what was yielded so far: the journal's, if all of it was appended.
-    #[must_use]
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
     /// A 256th of the total, in bounds.
     fn threshold(&self) -> u64 {
         (self.header.total.unwrap_or(0) / 256).clamp(THRESHOLD_MIN, THRESHOLD_MAX)
@@ -275,7 +269,7 @@ mod tests {
         assert!(ledger.take().is_empty());
         assert_eq!(ledger.next_due(), None);
         assert_eq!(done(&journal, "boot"), [0..200]);
-        assert_eq!(ledger.length(), journal.len());
+        assert_eq!(ledger.length, journal.len());
     }
 
     #[test]
@@ -364,7 +358,7 @@ mod tests {
         ledger.wrote(zeros(0..100), ms(0));
         let seal = Seal { size: 1000, modified: (5, 1), changed: (5, 2) };
         journal.extend(ledger.seal(seal.clone()));
-        assert_eq!(ledger.length(), journal.len());
+        assert_eq!(ledger.length, journal.len());
         let sealed = |journal: &[u8], epoch: &str| match replay(journal, epoch) {
             Replay::Resumable(state) => (state.seal, state.done.len()),
             Replay::Fresh(why) => panic!("{why}"),

@@ -17,9 +17,6 @@ pub trait Io {
     /// Tells the coordinator.
     fn report(&mut self, event: ConnEvent);
 
-    /// The connection will not be used again: nothing needs to stop it any more.
-    fn retire(&mut self);
-
     /// The connection's buffer.
     fn buffer(&mut self) -> &mut [u8];
 

@@ -92,8 +92,8 @@ impl<I: Io> Link<I> {
     /// One attempt from its request to its end. False when the connection is over.
     async fn attempt(&mut self, job: Job<I::Sink>) -> bool {
         let began = self.io.now();
-        let (attempt, reused) = (job.attempt, self.served);
-        let mut start = Start::new(reused, self.limits.stall, began);
+        let attempt = job.attempt;
+        let mut start = Start::new(self.served, self.limits.stall, began);
         let mut paused = Duration::ZERO;
         let result = self.exchange(job, &mut start, &mut paused).await;
         self.gate.release();
@@ -106,14 +106,10 @@ impl<I: Io> Link<I> {
             Err(_) if aborted => (Err(CANCELLED), false),
             Err(failure) => (Err(failure), false),
         };
-        if !reusable {
-            self.io.retire();
-        }
         self.io.report(ConnEvent::Ended(Ended {
             attempt,
             result,
             reusable,
-            reused,
             first_byte: start.first_byte(),
             busy: self.io.now().saturating_sub(began).saturating_sub(paused),
         }));

@@ -88,8 +88,6 @@ pub enum Command {
         extent: Option<Extent>,
         /// The version that the journal will name.
         validators: Validators,
-        /// The URL after redirects, for the journal (which redacts it).
-        url: Url,
         /// Resume on what the journal held instead of starting empty.
         resume: bool,
     },
@@ -186,8 +184,6 @@ pub struct Ended {
     pub result: Result<(), Failure>,
     /// The connection is open, idle and clean; otherwise its number is dead.
     pub reusable: bool,
-    /// The request was sent on a connection that had served an answer before.
-    pub reused: bool,
     /// From the request's last byte to the answer's first, if there was one.
     pub first_byte: Option<Duration>,
     /// From the request to the end, waiting for our own disk or decision not included.

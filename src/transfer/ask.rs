@@ -172,8 +172,6 @@ impl Transfer {
         if matches!(self.stage, Stage::Failing | Stage::Over) {
             return;
         }
-        let url =
-            self.edition.url(object.place).unwrap_or_else(|| &self.places.first().asked).clone();
         let validators = self.lasting(object);
         let done = self.edition.work.done_bytes();
         self.edition.told.resumed = if resume { done } else { 0 };
@@ -183,7 +181,7 @@ impl Transfer {
         self.stage = Stage::Preparing;
         self.store = Store::Preparing;
         let extent = self.edition.extent.clone();
-        self.commands.push_back(Command::Prepare { extent, validators, url, resume });
+        self.commands.push_back(Command::Prepare { extent, validators, resume });
     }
 
     /// What the journal, and the file in the end, may say of the version. Where the user takes the

@@ -43,25 +43,16 @@ fn expiry(url: &Url) -> Option<i64> {
 
 /// `20240131T120000Z` or `2024-01-31T12:00:00Z`, a date alone included (RFC 3339, ISO 8601 basic).
 fn instant(text: &str) -> Option<i64> {
-    let digits: Vec<i64> = text.chars().filter_map(|c| c.to_digit(10).map(i64::from)).collect();
     let plain = text.chars().all(|c| c.is_ascii_digit() || "-:TZ".contains(c));
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     if !plain || !matches!(digits.len(), 8 | 12 | 14) {
         return None;
     }
-    let number = |at: usize, len: usize| {
-        digits.get(at..at + len).map_or(0, |d| d.iter().fold(0, |sum, digit| sum * 10 + digit))
-    };
-    let (year, month, day) = (number(0, 4), number(4, 2), number(6, 2));
-    let (hour, minute, second) = (number(8, 2), number(10, 2), number(12, 2));
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 {
-        return None;
-    }
-    // Days since 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+    let number = |at| digits.get(at..at + 2).map_or(Some(0), |two| two.parse().ok());
+    let time = (number(8)?, number(10)?, number(12)?);
+    let moment =
+        HttpDate::of_calendar(digits.get(..4)?.parse().ok()?, number(4)?, number(6)?, time)?;
+    Some(moment.0)
 }
 
 #[cfg(test)]

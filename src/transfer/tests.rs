@@ -100,7 +100,6 @@ impl Script {
                 attempt: Attempt(attempt),
                 result,
                 reusable,
-                reused: false,
                 first_byte: Some(Duration::from_millis(1)),
                 busy: Duration::from_millis(100),
             }),

@@ -317,12 +317,6 @@ impl Io for Port {
         wire.deeds.push(Deed::Reported(event));
     }
 
-    fn retire(&mut self) {
-        let mut wire = self.wire.borrow_mut();
-        wire.meddle();
-        wire.referee.retire();
-    }
-
     fn buffer(&mut self) -> &mut [u8] {
         self.wire.borrow_mut().meddle();
         &mut self.buffer

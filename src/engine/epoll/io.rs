@@ -51,8 +51,6 @@ impl Io for Ready {
         self.reporter.report(event);
     }
 
-    fn retire(&mut self) {}
-
     fn buffer(&mut self) -> &mut [u8] {
         &mut self.buffer
     }

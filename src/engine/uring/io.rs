@@ -95,8 +95,6 @@ impl Io for Ring {
         self.reporter.report(event);
     }
 
-    fn retire(&mut self) {}
-
     fn buffer(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
