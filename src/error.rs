@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Digest,
     /// The resource changed while it was downloaded.
     Changed,
+    /// An archive is damaged, or holds what is refused.
+    Archive,
     /// Cancelled by a signal (its number) or by the caller (0).
     Cancelled(i32),
     /// A defect of this program.
@@ -77,6 +79,7 @@ impl ErrorKind {
             Self::TooLarge => "too-large",
             Self::Digest => "digest",
             Self::Changed => "changed",
+            Self::Archive => "archive",
             Self::Cancelled(_) => "cancelled",
             Self::Internal => "internal",
         }

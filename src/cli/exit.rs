@@ -25,6 +25,7 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::TooLarge => 63,
         ErrorKind::Digest => 100,
         ErrorKind::Changed => 101,
+        ErrorKind::Archive => 102,
         ErrorKind::Cancelled(signal) => by_signal(signal),
     }
 }
@@ -44,16 +45,16 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const HELP: &str = "\
 Exit codes (curl's where curl has one):
     0  complete, and verified where a digest was given
-    1  a defect of uget
-    2  usage                              33  ranges were required and refused
-    3  bad URL                            35  TLS handshake failed
-    5  proxy not resolved                 36  cannot resume from what is on disk
-    6  host not resolved                  47  too many redirects
-    7  cannot connect                     56  receive failed
-    8  the server broke HTTP              60  certificate not trusted
-   18  the transfer ended short           63  larger than --max-size
-   22  HTTP status 400 or above          100  digest mismatch
-   23  write error                       101  the resource changed meanwhile
+    1  a defect of uget                   33  ranges were required and refused
+    2  usage                              35  TLS handshake failed
+    3  bad URL                            36  cannot resume from what is on disk
+    5  proxy not resolved                 47  too many redirects
+    6  host not resolved                  56  receive failed
+    7  cannot connect                     60  certificate not trusted
+    8  the server broke HTTP              63  larger than --max-size or --max-extracted
+   18  the transfer ended short          100  digest mismatch
+   22  HTTP status 400 or above          101  the resource changed meanwhile
+   23  write error                       102  the archive is damaged or refused
    28  timeout                       129/130/143  SIGHUP / SIGINT / SIGTERM";
 
 #[cfg(test)]
@@ -84,6 +85,7 @@ mod tests {
             (ErrorKind::TooLarge, 63),
             (ErrorKind::Digest, 100),
             (ErrorKind::Changed, 101),
+            (ErrorKind::Archive, 102),
             (ErrorKind::Cancelled(1), 129),
             (ErrorKind::Cancelled(2), 130),
             (ErrorKind::Cancelled(15), 143),

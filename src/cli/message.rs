@@ -64,6 +64,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         | ErrorKind::TlsHandshake
         | ErrorKind::Receive
         | ErrorKind::Digest
+        | ErrorKind::Archive
         | ErrorKind::Cancelled(_) => None,
     };
     error.hint().map(str::to_owned).or_else(|| of_kind().map(str::to_owned))
@@ -138,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [ErrorKind; 26] = [
+    const KINDS: [ErrorKind; 27] = [
         ErrorKind::Usage,
         ErrorKind::BadUrl,
         ErrorKind::ResolveProxy,
@@ -162,6 +163,7 @@ mod tests {
         ErrorKind::TooLarge,
         ErrorKind::Digest,
         ErrorKind::Changed,
+        ErrorKind::Archive,
         ErrorKind::Cancelled(2),
         ErrorKind::Cancelled(15),
         ErrorKind::Internal,
@@ -208,6 +210,7 @@ mod tests {
             uget: Digest
             uget: Changed
             hint: --restart-on-change starts over by itself
+            uget: Archive
             uget: Cancelled(2)
             uget: Cancelled(15)
             uget: Internal

@@ -4,7 +4,10 @@ use crate::{
     error::{Error, ErrorKind},
     event::Event,
     http::{self, redirect::is_http},
-    orders::{Failure, NameFault, Note, Patience, Phase, RangeFault, StoreOp, TlsFault, Trouble},
+    orders::{
+        ArchiveFault, Failure, NameFault, Note, Patience, Phase, RangeFault, StoreOp, TlsFault,
+        Trouble,
+    },
 };
 
 /// The public error of a failed transfer: one line that names the URL, what went wrong, the range
@@ -93,7 +96,10 @@ fn kind(failure: &Failure) -> ErrorKind {
         | Failure::Unpinned => ErrorKind::Range,
         Failure::Range(_) => ErrorKind::Protocol,
         Failure::Changed(_) => ErrorKind::Changed,
-        Failure::TooLarge { .. } => ErrorKind::TooLarge,
+        Failure::TooLarge { .. } | Failure::Archive(ArchiveFault::TooLarge { .. }) => {
+            ErrorKind::TooLarge
+        }
+        Failure::Archive(_) => ErrorKind::Archive,
         Failure::Store { .. } => ErrorKind::Write,
         Failure::Digest { .. } => ErrorKind::Digest,
         Failure::CannotResume { .. } => ErrorKind::CannotResume,
@@ -149,6 +155,7 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         }
         Failure::Unpinned => Some("give a digest with --sha256, or use --pin none"),
         Failure::TooLarge { .. } => Some("--max-size SIZE sets the limit"),
+        Failure::Archive(fault) => fault.hint(),
         Failure::Store { op: StoreOp::Lock, .. } => Some("another uget is at work on this target"),
         Failure::Store { errno: libc::ENOSPC | libc::EDQUOT, .. } => {
             Some("free some space and run the same command again")

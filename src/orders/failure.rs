@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::Range, time::Duration};
 
+use super::archive::ArchiveFault;
 use crate::http::{self, field::RetryAfter};
 
 /// What a time limit ran out on.
@@ -226,6 +227,8 @@ pub enum Failure {
         /// Hex.
         actual: String,
     },
+    /// An archive, or a compressed file, that cannot be unpacked or must not be.
+    Archive(ArchiveFault),
     /// What is on disk cannot be resumed, and starting over is not allowed.
     CannotResume {
         /// Why.
@@ -290,6 +293,7 @@ impl Failure {
             | Self::TooLarge { .. }
             | Self::Store { .. }
             | Self::Digest { .. }
+            | Self::Archive(_)
             | Self::CannotResume { .. }
             | Self::Cancelled { .. }
             | Self::Internal(_) => Verdict::Fatal,
@@ -467,8 +471,7 @@ impl fmt::Display for Failure {
             Self::TooLarge { limit, size: None } => {
                 write!(f, "the resource is larger than the limit of {limit} bytes")
             }
-            Self::Store { op, path, errno: 0, reason } => write!(f, "cannot {op} {path}: {reason}"),
-            Self::Store { op, path, errno, reason } if reason.is_empty() => {
+            Self::Store { op, path, errno: errno @ 1.., reason } if reason.is_empty() => {
                 let error = std::io::Error::from_raw_os_error(*errno);
                 write!(f, "cannot {op} {path}: {error}")
             }
@@ -476,6 +479,7 @@ impl fmt::Display for Failure {
             Self::Digest { algorithm, expected, actual } => {
                 write!(f, "{algorithm} mismatch: expected {expected}, got {actual}")
             }
+            Self::Archive(fault) => write!(f, "{fault}"),
             Self::CannotResume { reason } => write!(f, "cannot resume: {reason}"),
             Self::Cancelled { signal: 0 } => write!(f, "cancelled"),
             Self::Cancelled { signal } => write!(f, "cancelled by signal {signal}"),

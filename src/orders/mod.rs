@@ -2,6 +2,7 @@
 //! knows no machine and no shell.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod command;
 pub(crate) mod expect;
 mod extent;
@@ -10,6 +11,7 @@ mod policy;
 mod span;
 mod view;
 
+pub use archive::ArchiveFault;
 pub use command::{
     Accept, Attempt, Command, Conn, ConnEvent, Ended, Event, Found, Note, StoreEvent,
 };
