@@ -44,6 +44,7 @@
 //! | `source` | objects that no URL leads to: commands, files, memory |
 //! | `files` | part file, side files, journal on disk, digests, names |
 //! | `stream` | the window: bytes that come in any order go out in one |
+//! | `unpack` | archives, extracted while they arrive |
 //! | `engine` | the loops: the coordinator, rings, epoll |
 //! | `origin` | the embedded HTTP origin of `uget serve` and `uget bench`: with the program alone |
 
@@ -55,6 +56,8 @@ pub mod manifest;
 pub mod orders;
 pub mod range;
 pub mod transfer;
+#[doc(hidden)]
+pub mod unpack;
 
 mod credentials;
 mod download;

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("net", &["http", "orders", "options", "source", "wire"], &["*"]),
     ("stream", &["range", "orders", "options"], &[]),
     ("files", &["range", "http", "journal", "orders", "options", "event", "stream"], &["*"]),
+    ("unpack", &["http", "orders"], &["*"]),
     ("credentials", &["http", "options", "error"], &["*"]),
     ("origin", &["range", "http", "wire"], &["*"]),
     (
