@@ -2,15 +2,16 @@
 
 mod address;
 mod canceller;
+mod concluded;
 mod descriptors;
 mod from_source;
 mod outgoing;
 pub(crate) mod reader;
+mod unpacking;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::RangeBounds,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -26,31 +27,35 @@ use crate::{
         coordinator::Coordinator,
         delivery::Delivery,
         feed::Feed,
-        shelf::{Published, Shelf, no_thread},
+        shelf::{Shelf, no_thread},
         tap::Tap,
     },
     error::{Error, ErrorKind, outcome},
     event::{Counter, Event, Observer},
     files::{
-        checks::{Checked, Checks},
-        existing::Existing,
+        checks::Checks,
         output::{self, Ready, Start},
         patience::Patience,
         reread::{self, ReadBack},
     },
     fleet::{self, Fleet, TransferId},
-    http::{self, headers::Headers, request::Field},
+    http::{self, request::Field},
     link::{Limits, SLACK},
     net::{Connector, resolve::split_zone},
     options::{Connections, EngineChoice, Fsync, Options, RangeSpec},
-    orders::{Account, Failure, Policy, Route, StoreOp, View},
-    report::{Report, ReportedDigest, Slice, Strategy},
+    orders::{Failure, Policy, StoreOp},
+    report::Report,
     source::Hub,
     stream::Shape,
     transfer::Transfer,
+    unpack::Gauge,
 };
 
-use self::{descriptors::within_descriptors, outgoing::Outgoing};
+use self::{
+    concluded::{conclude, up_to_date},
+    descriptors::within_descriptors,
+    outgoing::Outgoing,
+};
 
 pub use self::{address::http_url, canceller::Canceller};
 
@@ -59,6 +64,7 @@ pub struct Download {
     url: Url,
     options: Options,
     counter: Counter,
+    gauge: Gauge,
     inbox: Inbox<Message>,
     signal: Arc<OnceLock<i32>>,
     read_back: ReadBack,
@@ -81,14 +87,20 @@ impl Download {
     }
 
     fn of(url: Url, options: Options, source: Option<Hub>) -> Self {
-        let (counter, inbox, signal) = <(Counter, Inbox<Message>, _)>::default();
-        Self { url, options, counter, inbox, signal, read_back: reread::pread, source }
+        let (counter, gauge, inbox, signal) = <(_, _, Inbox<Message>, _)>::default();
+        Self { url, options, counter, gauge, inbox, signal, read_back: reread::pread, source }
     }
 
     /// The progress counter, readable from any thread while the download runs.
     #[must_use]
     pub fn counter(&self) -> Counter {
         self.counter.clone()
+    }
+
+    /// How far unpacking is, readable from any thread while the download runs.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
     }
 
     /// What stops it from another thread.
@@ -145,10 +157,14 @@ impl Download {
         if let Some(trust) = connector.trust_note(&self.url) {
             observer.on(&Event::Note(trust));
         }
-        let outgoing = match ready.output.descriptor() {
-            Some(descriptor) => {
+        let unpacked =
+            ready.output.is_unpacked().then(|| (self.gauge(), self.options.target.clone()));
+        let outgoing = match ready.output.flow() {
+            Some(flow) => {
+                let (rules, gauge) = (self.options.unpack.clone(), self.gauge());
+                let consumer = unpacking::consumer(flow, rules, gauge, means.decoding, checks.sync);
                 let (tap, feed) = self.stream(&means, &checks);
-                Some(Outgoing::consumed(tap, feed, Box::new(descriptor), &self.inbox)?)
+                Some(Outgoing::consumed(tap, feed, consumer, &self.inbox)?)
             }
             None => None,
         };
@@ -160,7 +176,9 @@ impl Download {
         let shelf = Shelf::new(output, tap, done, computed, checks);
         let shelf = shelf.dump_header(self.options.dump_header.clone());
         let transfer = Transfer::new(self.url.clone(), means.policy.clone(), held, Duration::ZERO);
-        self.go(means, transfer, (delivery, shelf), outgoing, (connector, started, observer))
+        let around = (connector, started, observer);
+        let report = self.go(means, transfer, (delivery, shelf), outgoing, around)?;
+        Ok(unpacking::report(report, unpacked))
     }
 
     /// The two ends of a stream. There is one transfer, and it has the first number.
@@ -225,6 +243,7 @@ impl Download {
             let waited = coordinator.ending.map_or(Duration::ZERO, |since| since.elapsed());
             let cancelled = coordinator.cancelled.is_some();
             outgoing.finish(if cancelled { Duration::ZERO } else { DRAIN.saturating_sub(waited) });
+            outgoing.clear(cancelled);
         }
         let words = coordinator.connector.finish(PARTING);
         conclude(&mut coordinator, id).map_err(|error| outcome::with_words(error, words))
@@ -244,6 +263,8 @@ struct Means {
     engine: Engine,
     /// The window of a stream.
     shape: Shape,
+    /// What a decoder may use, in bytes.
+    decoding: u64,
 }
 
 impl Means {
@@ -267,8 +288,10 @@ impl Means {
         let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
         let mut write = write_size(wanted);
         let memory = options.memory.unwrap_or_else(budget::memory_by_default);
+        let unpacked = ready.output.is_unpacked();
+        let (memory, decoding) = if unpacked { budget::with_decoder(memory) } else { (memory, 0) };
         let budget = Budget::of(memory, wanted, SLACK);
-        if matches!(ready.output, output::Output::Stream(_)) {
+        if matches!(ready.output, output::Output::Stream { .. }) {
             write = budget.write;
             let window = budget.shape.window();
             policy.window = Some(window);
@@ -278,7 +301,7 @@ impl Means {
         let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
         let limits = Limits { stall: options.stall_timeout, write };
         let engine = engine(options.engine, wanted, inbox, observer)?;
-        Ok(Self { policy, wanted, limits, engine, shape: budget.shape })
+        Ok(Self { policy, wanted, limits, engine, shape: budget.shape, decoding })
     }
 }
 
@@ -369,104 +392,6 @@ fn engine(
     note.into_iter().for_each(|note| observer.on(&Event::Note(note)));
     observer.on(&Event::Note(format!("engine: {}", engine.name())));
     Ok(engine)
-}
-
-/// The report of a transfer that is over, or its error.
-fn conclude(coordinator: &mut Coordinator<'_>, id: TransferId) -> Result<Report, Error> {
-    let internal = || Error::new(ErrorKind::Internal, "the download ended without an outcome");
-    let transfer = coordinator.fleet.transfer(id);
-    let (view, account) = (transfer.view(), transfer.account());
-    match transfer.outcome() {
-        Some(Ok(())) => {}
-        Some(Err(trouble)) => return Err(outcome::error(&trouble)),
-        // Given up on, with somebody still stuck.
-        None => {
-            let cancelled = |signal| outcome::early(&Failure::Cancelled { signal });
-            let error = transfer.trouble().map(outcome::error);
-            let error = error.or_else(|| coordinator.cancelled.map(cancelled));
-            return Err(error.unwrap_or_else(internal));
-        }
-    }
-    let engine = coordinator.engine.name();
-    let elapsed = coordinator.started.elapsed();
-    let delivery = coordinator.deliveries.remove(&id).ok_or_else(internal)?;
-    Ok(report(delivery, (view, account), engine, elapsed))
-}
-
-/// The report on a file that was there already, whose digest is all that was looked at.
-fn up_to_date(
-    url: &Url,
-    options: &Options,
-    checks: &Checks,
-    path: PathBuf,
-    existing: Existing,
-    started: Instant,
-) -> Report {
-    let Existing { size, computed } = existing;
-    let engine = match options.engine {
-        EngineChoice::Epoll => "epoll",
-        EngineChoice::Uring => "uring",
-        EngineChoice::Auto => "none",
-    };
-    Report {
-        path: Some(path),
-        size,
-        resumed: size,
-        digests: digests(checks.checked(computed)),
-        strategy: Strategy::UpToDate,
-        elapsed: started.elapsed(),
-        ..Report::new(http::redact(url), engine)
-    }
-}
-
-fn tag(tag: &http::field::ETag) -> String {
-    if tag.weak { format!("W/{}", tag.opaque) } else { tag.opaque.clone() }
-}
-
-fn digests(checked: Vec<Checked>) -> Vec<ReportedDigest> {
-    let reported = |of: Checked| ReportedDigest::new(of.algorithm.name(), of.hex, of.verified);
-    checked.into_iter().map(reported).collect()
-}
-
-fn report(
-    delivery: Delivery,
-    (view, account): (View, Account),
-    engine: &'static str,
-    elapsed: Duration,
-) -> Report {
-    let transfer_elapsed = delivery.transfer_elapsed();
-    let url = delivery.url().to_owned();
-    let Published { path, digests: checked } = delivery.published;
-    Report {
-        url,
-        final_url: http::redact(&account.final_url),
-        path,
-        size: view.done,
-        slice: account
-            .extent
-            .filter(|of| !of.is_all())
-            .map(|of| Slice { range: of.wanted, complete_length: of.complete }),
-        transferred: view.done.saturating_sub(view.resumed),
-        resumed: view.resumed,
-        etag: account.validators.etag.as_ref().map(tag),
-        last_modified: account.validators.last_modified.map(|(text, _)| text),
-        headers: account.head.map(|head| Headers::of(&head, Some(view.done))),
-        content_encoding: account.content_encoding,
-        digests: digests(checked),
-        verified_length: account.verified_length,
-        strategy: match view.route {
-            Route::Ranges => Strategy::Ranges,
-            Route::Stream | Route::Unknown => Strategy::Stream,
-            Route::UpToDate => Strategy::UpToDate,
-        },
-        fallback_reason: account.fallback.map(str::to_owned),
-        engine,
-        connections: view.connections_max,
-        requests: view.requests,
-        retries: view.retries,
-        elapsed,
-        transfer_elapsed,
-    }
 }
 
 /// How long the consumer of a stream that has failed may take what is there.

@@ -88,9 +88,10 @@ pub use files::{existing::digests_of, reread::ReadBack};
 pub use http::headers::Headers;
 pub use options::{
     Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, HeaderDump,
-    MEMORY_MIN, Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target, Tls,
+    MEMORY_MIN, Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target, Tls, Unpack,
 };
 pub use report::{Report, ReportedDigest, Slice, Strategy};
 pub use source::{
     Caller, CommandSource, FileSource, MemorySource, RangeSource, SourceError, Taker, Version,
 };
+pub use unpack::Gauge;

@@ -17,6 +17,27 @@ pub enum Target {
     Directory(PathBuf),
     /// In order to standard output.
     Stdout,
+    /// The members of an archive, into this directory, which must not be there yet.
+    Extract(PathBuf),
+}
+
+/// How an archive's members are taken, and what limits them. The default refuses what needs an
+/// option.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unpack {
+    /// A compressed file's content is what is wanted ([`Target::Extract`] means it anyway).
+    pub decompress: bool,
+    /// So many leading components of every name are dropped.
+    pub strip_components: usize,
+    /// The most that all content together may have, in bytes; without it, a guard looks at how much
+    /// an archive grows.
+    pub max_extracted: Option<u64>,
+    /// Devices and FIFOs are made.
+    pub devices: bool,
+    /// set-user-ID, set-group-ID and sticky bits are kept.
+    pub preserve_setuid: bool,
+    /// As root: owners are those of the archive.
+    pub same_owner: bool,
 }
 
 /// Where the head of the accepted answer goes.
@@ -342,6 +363,8 @@ pub struct Options {
     pub force: bool,
     /// Start over once when the resource changed.
     pub restart_on_change: bool,
+    /// How what was fetched is unpacked.
+    pub unpack: Unpack,
     /// Other URLs of the same object.
     pub mirrors: Vec<Url>,
     /// Fields to send to the first origin.
@@ -395,6 +418,7 @@ impl Default for Options {
             resume: true,
             force: false,
             restart_on_change: policy.restart_on_change,
+            unpack: Unpack::default(),
             mirrors: Vec::new(),
             headers: Vec::new(),
             user_agent: None,

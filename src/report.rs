@@ -83,6 +83,10 @@ pub struct Report {
     pub last_modified: Option<String>,
     /// `Content-Encoding`: the file holds the content so coded.
     pub content_encoding: Option<String>,
+    /// Members of an archive that was extracted.
+    pub members: Option<u64>,
+    /// Bytes that were unpacked, as they were written; absent where nothing was.
+    pub extracted: Option<u64>,
     /// The digests that were computed; those that were checked come first.
     pub digests: Vec<ReportedDigest>,
     /// The end of the object was known by a length or a last chunk (not by a close).
@@ -128,6 +132,8 @@ impl Report {
             etag: None,
             last_modified: None,
             content_encoding: None,
+            members: None,
+            extracted: None,
             digests: Vec::new(),
             verified_length: true,
             strategy: Strategy::Stream,

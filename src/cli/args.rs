@@ -2,6 +2,7 @@
 //! for `config` to say.
 
 mod source;
+mod unpack;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use uget::{Algorithm, Digest, EngineChoice, Pin, RangeSpec};
 
 use self::source::SourceArgs;
+pub(crate) use self::unpack::UnpackArgs;
 use super::{bench::BenchArgs, check::FilesArgs, exit, serve::ServeArgs, size};
 
 /// A downloader for when a big file must be on this machine now, and right.
@@ -34,6 +36,8 @@ pub(crate) struct Cli {
     pub(crate) urls: Vec<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) unpack: UnpackArgs,
     #[command(flatten)]
     pub(crate) parallel: ParallelArgs,
     #[command(flatten)]

@@ -28,6 +28,8 @@ pub(crate) struct View<'a> {
     pub(crate) connections: usize,
     /// Bytes a second, lately.
     pub(crate) rate: Option<f64>,
+    /// Members of an archive, and the name of the last; escaped already.
+    pub(crate) members: Option<(u64, String)>,
 }
 
 /// The line for `view`, at most `columns` wide as a terminal counts. What matters least goes first
@@ -83,6 +85,10 @@ fn segments(view: &View<'_>, name: &str) -> Vec<Segment> {
             push(6, format!("ETA {}", text::duration(eta)));
         }
         push(7, super::message::connections(view.connections));
+    }
+    if let Some((count, name)) = &view.members {
+        push(6, if *count == 1 { "1 member".to_owned() } else { format!("{count} members") });
+        push(8, tail(name, MEMBER_COLUMNS));
     }
     push(0, elapsed);
     all
@@ -200,6 +206,7 @@ impl Rate {
 const PERCENT: u8 = 1;
 const GAP: &str = "  ";
 const NAME_COLUMNS: [usize; 3] = [40, 20, 10];
+const MEMBER_COLUMNS: usize = 30;
 const GAUGE_LEAST: usize = 8;
 const GAUGE_MOST: usize = 30;
 const WINDOW: Duration = Duration::from_secs(1);
@@ -220,6 +227,7 @@ mod tests {
             total: Some(1 << 30),
             connections: 16,
             rate: Some(85.25 * 1_048_576.0),
+            members: None,
         }
     }
 
@@ -271,6 +279,26 @@ mod tests {
             };
             assert_eq!(render(&resumed, 78), *want);
         }
+    }
+
+    #[test]
+    fn members_of_an_archive() {
+        let members = |count, name: &str| Some((count, name.to_owned()));
+        let some = View {
+            members: members(1204, "usr/share/doc/a-rather-long-name/changelog.gz"),
+            ..view("debian", &Phase::Downloading)
+        };
+        assert_eq!(
+            render(&some, 130),
+            "debian   41%  430.00 MiB  of 1.00 GiB  85.25 MiB/s  ETA 6s  16 connections  \
+             1204 members  …rather-long-name/changelog.gz  3s"
+        );
+        assert_eq!(
+            render(&some, 80),
+            "debian   41%  430.00 MiB  of 1.00 GiB  85.25 MiB/s  ETA 6s  1204 members  3s"
+        );
+        let one = View { members: members(1, "x"), ..some };
+        assert!(render(&one, 130).ends_with("1 member  x  3s"));
     }
 
     #[test]

@@ -107,6 +107,10 @@ pub(crate) fn summary(report: &Report) -> String {
     if report.resumed > 0 && report.strategy != Strategy::UpToDate {
         line += &format!(", {} from an earlier run", text::bytes(report.resumed));
     }
+    if let Some(extracted) = report.extracted {
+        let members = report.members.map(|n| format!("{n} members, ")).unwrap_or_default();
+        line += &format!(", {members}{} unpacked", text::bytes(extracted));
+    }
     for ReportedDigest { algorithm, value, verified, .. } in &report.digests {
         let verified = if *verified { " verified" } else { "" };
         line += &format!(", {algorithm} {value}{verified}");

@@ -77,7 +77,7 @@ fn download(job: Job) -> ExitCode {
         Err(error) => return end(voice, &Ending::default(), &Err(error)),
     };
     let canceller = download.canceller();
-    let mut display = Display::start(voice, download.counter());
+    let mut display = Display::start(voice, download.counter(), download.gauge());
     end_on_panic(display.screen());
     if let Err(why) = signal::watch(canceller, display.screen()) {
         display.warn(&format!("a signal would end this without cleaning up: {why}"));

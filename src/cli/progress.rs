@@ -13,7 +13,7 @@ use std::{
 
 use console::Term;
 use serde_json::Value;
-use uget::{Counter, Error, Event, Observer, Phase, Report};
+use uget::{Counter, Error, Event, Gauge, Observer, Phase, Report};
 
 use super::{
     args::ProgressMode,
@@ -31,9 +31,10 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    /// Shows a download whose bytes `counter` counts. The live line is there at once.
-    pub(crate) fn start(voice: Voice, counter: Counter) -> Self {
-        let facts = Arc::new(Mutex::new(Facts::new(counter)));
+    /// Shows a download whose bytes `counter` counts, and whose members `gauge`. The live line is
+    /// there at once.
+    pub(crate) fn start(voice: Voice, counter: Counter, gauge: Gauge) -> Self {
+        let facts = Arc::new(Mutex::new(Facts::new(counter, gauge)));
         let live = match voice.progress {
             ProgressMode::Auto => voice.live_allowed && io::stderr().is_terminal(),
             ProgressMode::Tty => true,
@@ -262,6 +263,7 @@ impl Line {
 /// What events have told so far, and the counter.
 struct Facts {
     counter: Counter,
+    gauge: Gauge,
     rate: Rate,
     started: Instant,
     url: Option<String>,
@@ -274,10 +276,11 @@ struct Facts {
 }
 
 impl Facts {
-    fn new(counter: Counter) -> Self {
+    fn new(counter: Counter, gauge: Gauge) -> Self {
         let now = Instant::now();
         Self {
             counter,
+            gauge,
             rate: Rate::default(),
             started: now,
             url: None,
@@ -331,6 +334,7 @@ impl Facts {
     fn line(&mut self, columns: usize) -> String {
         let (now, bytes) = (self.elapsed(), self.counter.bytes());
         self.rate.sample(now, bytes);
+        let members = self.gauge.members();
         let view = View {
             name: &self.name,
             phase: &self.phase,
@@ -341,10 +345,14 @@ impl Facts {
             total: self.total,
             connections: self.connections,
             rate: self.rate.per_second(now, bytes),
+            members: (members > 0).then(|| (members, self.gauge.name(MEMBER_SHOWN))),
         };
         line::render(&view, columns)
     }
 }
+
+/// How much of a member's name is looked at, in characters.
+const MEMBER_SHOWN: usize = 4096;
 
 /// What the file will probably be called, before the answer says more.
 fn name_of_url(url: &str) -> String {
@@ -428,7 +436,7 @@ mod tests {
     }
 
     fn lasting(voice: Voice, event: &Event) -> Option<String> {
-        Display::start(voice, Counter::default()).lasting(event)
+        Display::start(voice, Counter::default(), Gauge::default()).lasting(event)
     }
 
     #[test]
@@ -472,7 +480,7 @@ mod tests {
     /// OKX-08: what an earlier run left counts in the total, not in the rate, and is no first byte.
     #[test]
     fn okx_08_resumed_bytes_are_no_progress() {
-        let mut facts = Facts::new(Counter::default());
+        let mut facts = Facts::new(Counter::default(), Gauge::default());
         facts.learn(&discovered(1 << 29));
         facts.learn(&Event::Progress { bytes: 1 << 29, total: Some(1 << 30), connections: 4 });
         assert_eq!(facts.resumed, 1 << 29);

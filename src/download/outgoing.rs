@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Outgoing {
     tap: Tap,
     running: Option<Running>,
+    /// The consumer has something that is to go if it is not published.
+    staged: bool,
 }
 
 impl Outgoing {
@@ -32,19 +34,28 @@ impl Outgoing {
         consumer: Box<dyn Consumer>,
         reports: &Inbox<Message>,
     ) -> Result<Self, Error> {
+        let staged = consumer.is_staged();
         let running = Running::start(feed, consumer, reports);
         let running = running.map_err(|error| no_thread(StoreOp::Create, &error));
         let running = running.map_err(|failure| outcome::early(&failure))?;
-        Ok(Self { tap, running: Some(running) })
+        Ok(Self { tap, running: Some(running), staged })
     }
 
     /// To the caller, who takes it when it likes.
     pub(super) fn read(tap: Tap) -> Self {
-        Self { tap, running: None }
+        Self { tap, running: None, staged: false }
     }
 
     pub(super) fn tap(&self) -> Tap {
         self.tap.clone()
+    }
+
+    /// What a consumer has staged goes with it: waits for that, after a signal no longer than there
+    /// is time.
+    pub(super) fn clear(&self, cancelled: bool) {
+        if let Some(running) = self.running.as_ref().filter(|_| self.staged) {
+            running.wait(if cancelled { CLEARING } else { Duration::MAX });
+        }
     }
 
     /// The download is over: a consumer may take what is there in order, in so much time.
@@ -62,3 +73,6 @@ impl Drop for Outgoing {
         self.tap.fail();
     }
 }
+
+/// How long what is staged may take to go after a signal, which has a limit of its own.
+const CLEARING: Duration = Duration::from_millis(1200);

@@ -12,7 +12,7 @@ use std::{
 
 use crossbeam_channel::bounded;
 
-use super::{Canceller, Download, Means, Outgoing};
+use super::{Canceller, Download, Means, Outgoing, concluded::tag};
 use crate::{
     engine::{
         delivery::Delivery,
@@ -260,7 +260,7 @@ fn info(view: &View, account: Account) -> ObjectInfo {
     ObjectInfo {
         final_url: http::redact(&account.final_url),
         size: view.total,
-        etag: account.validators.etag.as_ref().map(super::tag),
+        etag: account.validators.etag.as_ref().map(tag),
         last_modified: account.validators.last_modified.map(|(text, _)| text),
         content_encoding: account.content_encoding,
         headers: account.head.map(|head| Headers::of(&head, view.total)).unwrap_or_default(),

@@ -32,6 +32,13 @@ impl Budget {
     }
 }
 
+/// Divides `memory` bytes between a stream and the decoder behind it, which may need much and
+/// seldom does.
+pub(crate) fn with_decoder(memory: u64) -> (u64, u64) {
+    let decoder = memory / 8 * 5;
+    (memory - decoder, decoder.max(DECODER_LEAST))
+}
+
 /// What a stream may take where nobody has said it: little of what the control group has.
 pub(crate) fn memory_by_default() -> u64 {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -63,6 +70,9 @@ fn limit(file: &Path) -> Option<u64> {
     // "max" is no limit.
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }
+
+/// What the decoders of the usual settings of every coding can do with.
+const DECODER_LEAST: u64 = 8 << 20;
 
 /// What a stream may take, unless the machine is small.
 const DEFAULT: u64 = 128 << 20;

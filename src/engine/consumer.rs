@@ -24,6 +24,11 @@ pub(crate) trait Consumer: Send {
     /// # Errors
     /// What the feed says, or what is wrong at this end: then the transfer ends with that.
     fn consume(self: Box<Self>, feed: &mut Feed) -> Result<Option<PathBuf>, Failure>;
+
+    /// Whether it has something on disk that goes with it, unless that is published.
+    fn is_staged(&self) -> bool {
+        false
+    }
 }
 
 /// A consumer at work.

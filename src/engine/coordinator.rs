@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::outcome,
-    event::{Event, Observer},
+    event::Observer,
     fleet::{Fleet, TransferId},
     http::request::TargetForm,
     journal::Claim,
@@ -153,7 +153,7 @@ impl Coordinator<'_> {
         match delivery.stored(stored) {
             Follows::Tell(event) => self.fleet.handle_store(now, id, event),
             Follows::Stop(failure) => self.fleet.stop_one(now, id, failure),
-            Follows::Note(note) => self.observer.on(&Event::Note(note)),
+            Follows::Observe(event) => self.observer.on(&event),
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) enum Follows {
     /// The transfer cannot go on.
     Stop(Failure),
     /// The observer is told.
-    Note(String),
+    Observe(Event),
 }
 
 impl Delivery {
@@ -161,7 +161,8 @@ impl Delivery {
             Stored::Over(Err(failure)) => Follows::Tell(StoreEvent::Published(Err(failure))),
             Stored::Consumed(to) => Follows::Tell(StoreEvent::Consumed { to }),
             Stored::Failed(failure) => Follows::Stop(failure),
-            Stored::Note(note) => Follows::Note(note),
+            Stored::Note(what) => Follows::Observe(Event::Note(what)),
+            Stored::Warning(what) => Follows::Observe(Event::Warning(what)),
         }
     }
 

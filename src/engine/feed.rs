@@ -100,6 +100,11 @@ impl Feed {
         }
     }
 
+    /// Something that the observer is warned of.
+    pub(crate) fn warn(&self, what: &str) {
+        self.reports.send(Message::Store(self.id, Stored::Warning(what.to_owned())));
+    }
+
     /// What a consumer has come to: its word counts once it has taken all of what was proven.
     pub(crate) fn over(&mut self, result: Result<Option<PathBuf>, Failure>) {
         let over = result.and_then(|path| match self.verdict.take() {

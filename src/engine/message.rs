@@ -70,6 +70,8 @@ pub(crate) enum Stored {
     Failed(Failure),
     /// Something worth a line.
     Note(String),
+    /// Something worth a line always.
+    Warning(String),
 }
 
 impl std::fmt::Debug for Stored {

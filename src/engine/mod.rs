@@ -22,6 +22,7 @@ mod socket;
 mod stop;
 pub(crate) mod tap;
 mod told;
+pub(crate) mod unpacker;
 mod uring;
 
 use std::{io, thread, time::Duration};

@@ -146,12 +146,13 @@ impl Shelf {
                 let done = if plan.resume { self.held.clone() } else { RangeSet::new() };
                 Prepared::file(store, file, done, (algorithms, self.checks.read_back))?
             }
-            Some(Output::Stream(_)) => {
+            Some(Output::Stream { path, .. }) => {
                 let sink = self.tap.as_ref().and_then(|tap| tap.prepare(&plan.stated));
                 let sink = sink.ok_or_else(|| Failure::CannotResume {
                     reason: "bytes were handed on already and the server cannot resume".to_owned(),
                 })?;
-                Prepared { sink, done: RangeSet::new(), path: None, follower: None, hashed }
+                let path = path.clone();
+                Prepared { sink, done: RangeSet::new(), path, follower: None, hashed }
             }
             Some(Output::Named { .. }) | None => {
                 return Err(Failure::Internal("a part file without a name"));

@@ -12,6 +12,30 @@ pub(crate) fn from_url(url: &Url) -> String {
         .unwrap_or_else(|| "index.html".to_owned())
 }
 
+/// The name of what a compressed file holds: without the suffix that says how it is compressed.
+pub(crate) fn without_coding(name: String) -> String {
+    let known = CODINGS.iter().find_map(|(suffix, instead)| {
+        let stem = name.len().checked_sub(suffix.len()).filter(|stem| *stem > 0)?;
+        let (stem, end) = name.split_at_checked(stem)?;
+        end.eq_ignore_ascii_case(suffix).then(|| format!("{stem}{instead}"))
+    });
+    known.unwrap_or(name)
+}
+
+/// Suffixes of compressed files, and what is there without.
+const CODINGS: [(&str, &str); 10] = [
+    (".gz", ""),
+    (".zst", ""),
+    (".xz", ""),
+    (".bz2", ""),
+    (".lz4", ""),
+    (".tgz", ".tar"),
+    (".tzst", ".tar"),
+    (".txz", ".tar"),
+    (".tbz2", ".tar"),
+    (".tbz", ".tar"),
+];
+
 /// The name that a server proposes in `Content-Disposition` (already decoded), made safe: what
 /// follows its last slash or backslash (RFC 6266 section 4.3). `None` if nothing is left of it.
 pub(crate) fn from_disposition(proposed: &str) -> Option<String> {

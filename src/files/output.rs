@@ -27,6 +27,7 @@ use crate::{
     journal::Held,
     options::{Options, RangeSpec, Target},
     orders::{Failure, Finished, StoreOp},
+    unpack,
 };
 
 /// Where a transfer's bytes go.
@@ -48,8 +49,21 @@ pub(crate) enum Output {
         /// How long to look at what is there.
         patience: Patience,
     },
-    /// A stream, to this descriptor until its consumer has it.
-    Stream(Option<Descriptor>),
+    /// A stream.
+    Stream {
+        /// What it goes to, until its consumer has it.
+        flow: Option<Flow>,
+        /// What will be published of it, if anything has a name.
+        path: Option<PathBuf>,
+    },
+}
+
+/// What takes a stream.
+pub(crate) enum Flow {
+    /// The bytes as they are.
+    Plain(Descriptor),
+    /// What they unpack to.
+    Unpacked(unpack::Place),
 }
 
 /// What is to be done.
@@ -91,33 +105,49 @@ pub(crate) fn ready(
     patience: &Patience,
     observer: &mut dyn Observer,
 ) -> Result<Start, Failure> {
+    if options.unpack.decompress || matches!(options.target, Target::Extract(_)) {
+        let flow = Flow::Unpacked(unpacked(url, options, patience)?);
+        return Ok(Start::Download(Ready::of(Output::stream(flow))));
+    }
     let mut opening = Opening { url, options, checks, patience, observer };
     match &options.target {
         Target::Stdout => {
-            let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
-            let path = Path::new("standard output");
-            let fd = fd.map_err(|errno| store_failure(StoreOp::Create, path, errno))?;
-            let stream = Descriptor::new(path.to_owned(), fd);
-            Ok(Start::Download(Ready::of(Output::Stream(Some(stream)))))
+            let flow = Flow::Plain(standard_output()?);
+            Ok(Start::Download(Ready::of(Output::stream(flow))))
         }
+        Target::Extract(_) => Err(Failure::Internal("an archive that is not unpacked")),
         Target::Directory(directory) => opening.in_directory(directory),
         Target::File(path) => match Place::of(path)? {
             Place::File(target) => opening.file(target, true),
             Place::Directory(directory) => opening.in_directory(&directory),
             Place::Stream(path) => {
-                stream(path, patience).map(|stream| Start::Download(Ready::of(stream)))
+                let flow = Flow::Plain(stream(path, patience)?);
+                Ok(Start::Download(Ready::of(Output::stream(flow))))
             }
         },
     }
 }
 
 impl Output {
-    /// The descriptor of a stream, for its consumer.
-    pub(crate) fn descriptor(&mut self) -> Option<Descriptor> {
+    /// What a stream goes to, for its consumer.
+    pub(crate) fn flow(&mut self) -> Option<Flow> {
         match self {
-            Self::Stream(descriptor) => descriptor.take(),
+            Self::Stream { flow, .. } => flow.take(),
             Self::File(_) | Self::Named { .. } => None,
         }
+    }
+
+    /// Whether its bytes are unpacked.
+    pub(crate) fn is_unpacked(&self) -> bool {
+        matches!(self, Self::Stream { flow: Some(Flow::Unpacked(_)), .. })
+    }
+
+    fn stream(flow: Flow) -> Self {
+        let path = match &flow {
+            Flow::Plain(_) => None,
+            Flow::Unpacked(place) => place.target().map(Path::to_owned),
+        };
+        Self::Stream { flow: Some(flow), path }
     }
 }
 
@@ -131,7 +161,7 @@ impl Ready {
 
     /// A stream that the caller takes itself.
     pub(crate) fn stream() -> Self {
-        Self::of(Output::Stream(None))
+        Self::of(Output::Stream { flow: None, path: None })
     }
 
     fn of(output: Output) -> Self {
@@ -225,13 +255,49 @@ impl Opening<'_> {
     }
 }
 
+/// Where what is unpacked goes: ready, with nothing under its name.
+fn unpacked(url: &Url, options: &Options, patience: &Patience) -> Result<unpack::Place, Failure> {
+    let inside = |directory: &Path| {
+        let name = name::without_coding(name::from_url(url));
+        unpack::Place::file(&inside(directory, name), false)
+    };
+    match &options.target {
+        Target::Extract(directory) => unpack::Place::directory(directory),
+        Target::Directory(directory) => inside(directory),
+        Target::Stdout => standard_output().map(taking),
+        Target::File(path) => match Place::of(path)? {
+            Place::File(target) => unpack::Place::file(&target, true),
+            Place::Directory(directory) => inside(&directory),
+            Place::Stream(path) => stream(path, patience).map(taking),
+        },
+    }
+}
+
+/// A descriptor that takes what was decompressed.
+fn taking(descriptor: Descriptor) -> unpack::Place {
+    unpack::Place::stream(Box::new(move |mut bytes: &[u8]| {
+        while !bytes.is_empty() {
+            let count = descriptor.write(bytes)?;
+            bytes = bytes.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }))
+}
+
+fn standard_output() -> Result<Descriptor, Failure> {
+    let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
+    let path = Path::new("standard output");
+    let fd = fd.map_err(|errno| store_failure(StoreOp::Create, path, errno))?;
+    Ok(Descriptor::new(path.to_owned(), fd))
+}
+
 /// Opens a FIFO, device or descriptor to write into it.
-fn stream(path: PathBuf, patience: &Patience) -> Result<Output, Failure> {
+fn stream(path: PathBuf, patience: &Patience) -> Result<Descriptor, Failure> {
     let fail = |errno| store_failure(StoreOp::Create, &path, errno);
     // To open a redirected file again would be to write over what is in it.
     if let Some(standard) = standard_stream(&path) {
         let fd = rustix::io::fcntl_dupfd_cloexec(standard, 3).map_err(fail)?;
-        return Ok(Output::Stream(Some(Descriptor::new(path, fd))));
+        return Ok(Descriptor::new(path, fd));
     }
     // A regular file comes here as another of our descriptors, under /proc.
     let regular = is(&path, FileType::RegularFile);
@@ -250,7 +316,7 @@ fn stream(path: PathBuf, patience: &Patience) -> Result<Output, Failure> {
         }
     };
     rustix::fs::fcntl_setfl(&fd, append).map_err(fail)?;
-    Ok(Output::Stream(Some(Descriptor::new(path, fd))))
+    Ok(Descriptor::new(path, fd))
 }
 
 /// Standard output or standard error, if that is what `path` means.

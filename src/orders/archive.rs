@@ -19,6 +19,8 @@ pub enum ArchiveFault {
     },
     /// It is a zip file, which cannot be read from its beginning.
     Zip,
+    /// Its decoder wants more memory than it may have.
+    Window,
     /// It grows so much that it can only be meant to.
     Bomb,
     /// It holds more than `--max-extracted`.
@@ -36,6 +38,7 @@ impl ArchiveFault {
             Self::Bad { .. } => None,
             Self::Device { .. } => Some("--devices makes devices and FIFOs"),
             Self::Zip => Some("download it with -o FILE, then use unzip"),
+            Self::Window => Some("--memory SIZE allows more"),
             Self::Bomb => Some("--max-extracted SIZE says how much is right"),
             Self::TooLarge { .. } => Some("--max-extracted SIZE sets the limit"),
         }
@@ -53,6 +56,7 @@ impl fmt::Display for ArchiveFault {
                 write!(f, "cannot unpack the member {member}: it is a device or a FIFO")
             }
             Self::Zip => write!(f, "cannot unpack it: it is a zip file"),
+            Self::Window => write!(f, "cannot unpack it: it takes more memory than is allowed"),
             Self::Bomb => {
                 write!(f, "cannot unpack it: it grows to more than a thousand times its size")
             }

@@ -23,17 +23,10 @@ use super::{
     sparse::Map,
     tree::{Blocked, Stamp, Tree},
 };
-use crate::orders::{ArchiveFault, Failure};
-
-/// What is done with members.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rules {
-    pub(super) strip: usize,
-    pub(super) devices: bool,
-    pub(super) setuid: bool,
-    pub(super) owner: bool,
-    pub(super) most: Option<u64>,
-}
+use crate::{
+    options::Unpack,
+    orders::{ArchiveFault, Failure},
+};
 
 /// What was extracted.
 #[derive(Debug)]
@@ -47,12 +40,12 @@ pub(super) struct Extracted {
 pub(super) fn all(
     root: Dir,
     mut content: Content,
-    rules: &Rules,
+    rules: &Unpack,
+    budget: Budget,
     gauge: &Gauge,
 ) -> Result<Extracted, Failure> {
-    let manner = Manner::new(rules.setuid, rules.owner);
+    let manner = Manner::new(rules.preserve_setuid, rules.same_owner);
     let tree = Tree::new(root, manner.usual());
-    let budget = Budget::new(rules.most);
     let mut extraction = Extraction { rules, gauge, tree, manner, budget };
     let mut members = Members::default();
     while let Some(member) = members.next(&mut content)? {
@@ -64,7 +57,7 @@ pub(super) fn all(
 }
 
 struct Extraction<'a> {
-    rules: &'a Rules,
+    rules: &'a Unpack,
     gauge: &'a Gauge,
     tree: Tree,
     manner: Manner,
@@ -80,7 +73,8 @@ impl Extraction<'_> {
             _ => 0,
         };
         self.budget.member(logical)?;
-        let Some(name) = Name::of(&member.name, self.rules.strip).map_err(refused)? else {
+        let Some(name) = Name::of(&member.name, self.rules.strip_components).map_err(refused)?
+        else {
             return content.pass(member.size, |_| Ok(()));
         };
         self.gauge.begin(&member.name);
@@ -174,7 +168,7 @@ impl Extraction<'_> {
         target: &[u8],
     ) -> Result<(), Failure> {
         let refused = |what: &str| fault::member(&member.name, what);
-        let to = Name::of(target, self.rules.strip);
+        let to = Name::of(target, self.rules.strip_components);
         let to = to.map_err(|what| refused(&format!("it links to what it may not: {what}")))?;
         let Some((parent, last)) = to.as_ref().and_then(Name::split) else {
             return Err(refused("it links to what is not extracted"));

@@ -29,56 +29,43 @@ mod stage;
 mod tree;
 
 use std::{
-    fs::File,
-    io::{self, Read},
-    os::fd::OwnedFd,
+    fmt,
+    io::{self, Read, Write as _},
     path::{Path, PathBuf},
     thread,
 };
 
 pub use self::gauge::Gauge;
 use self::{
-    extract::{Extracted, Rules},
-    limit::Ratio,
+    limit::{Budget, Ratio},
     queue::{Content, queue},
     stage::{Shape, Stage},
 };
-use crate::orders::{Failure, StoreOp};
-
-/// How members are taken, and what limits them. The default refuses what needs an option.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// So many leading components of every name are dropped.
-    pub strip: usize,
-    /// The most that all content together may have, in bytes; without it, a guard looks at how much
-    /// an archive grows.
-    pub most: Option<u64>,
-    /// Devices and FIFOs are made.
-    pub devices: bool,
-    /// set-user-ID, set-group-ID and sticky bits are kept.
-    pub setuid: bool,
-    /// As root: owners are those of the archive.
-    pub owner: bool,
-    /// What a decoder may use for its window, in bytes.
-    pub memory: u64,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        let (most, memory) = (None, 128 << 20);
-        Self { strip: 0, most, devices: false, setuid: false, owner: false, memory }
-    }
-}
+use crate::{
+    options::Unpack,
+    orders::{Failure, StoreOp},
+};
 
 /// Where to: ready before anything is asked for, and gone unless it is published.
 #[derive(Debug)]
 pub struct Place(Into);
 
-#[derive(Debug)]
 enum Into {
     Staged(Stage),
-    Stream(PathBuf, OwnedFd),
+    Stream(Sink),
 }
+
+impl fmt::Debug for Into {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Staged(stage) => stage.fmt(f),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// Takes all of some bytes.
+pub type Sink = Box<dyn FnMut(&[u8]) -> Result<(), Failure> + Send>;
 
 impl Place {
     /// A directory that is not there yet, for the members of an archive.
@@ -97,10 +84,19 @@ impl Place {
         Stage::open(target, Shape::File { replace }).map(Into::Staged).map(Self)
     }
 
-    /// An open descriptor for what was compressed, which takes it as it comes.
+    /// Whatever takes what was compressed as it comes.
     #[must_use]
-    pub fn stream(name: &Path, fd: OwnedFd) -> Self {
-        Self(Into::Stream(name.to_owned(), fd))
+    pub fn stream(sink: Sink) -> Self {
+        Self(Into::Stream(sink))
+    }
+
+    /// What will be published; nothing for a stream.
+    #[must_use]
+    pub fn target(&self) -> Option<&Path> {
+        match &self.0 {
+            Into::Staged(stage) => Some(stage.target()),
+            Into::Stream(_) => None,
+        }
     }
 }
 
@@ -122,24 +118,26 @@ pub struct Staged {
     warnings: Vec<String>,
 }
 
-/// Unpacks `input` into `place`, to its end. It is decoded on this thread and written on another.
+/// Unpacks `input` into `place`, to its end. It is decoded on this thread and written on another; a
+/// decoder may use `memory` for its window, in bytes.
 ///
 /// # Errors
 /// The input's; or [`Failure::Archive`], [`Failure::Store`].
 pub fn unpack(
     input: impl Read,
     place: Place,
-    plan: &Plan,
+    rules: &Unpack,
+    memory: u64,
     gauge: &Gauge,
 ) -> Result<Staged, Trouble> {
     let (filling, content) = queue();
     let archive = matches!(&place.0, Into::Staged(stage) if stage.shape() == Shape::Tree);
-    let ratio = Ratio::new(plan.most.is_none(), archive);
-    let (own, shown) = (plan.clone(), gauge.clone());
+    let ratio = Ratio::new(rules.max_extracted.is_none(), archive);
+    let (own, shown) = (rules.clone(), gauge.clone());
     let write = move || write(place, content, &own, &shown);
     let writing = thread::Builder::new().name("unpack".to_owned()).spawn(write);
     let writing = writing.map_err(|error| Trouble::Unpacking(no_thread(&error)))?;
-    let failed = filling.run(input, plan.memory, ratio);
+    let failed = filling.run(input, memory, ratio);
     let written = writing.join().unwrap_or(Err(Failure::Internal("what unpacks has panicked")));
     match failed {
         Some(error) => Err(Trouble::Input(error)),
@@ -151,31 +149,27 @@ fn no_thread(error: &io::Error) -> Failure {
     fault::store(StoreOp::Create, Path::new("a thread"), fault::errno(error))
 }
 
-fn write(place: Place, content: Content, plan: &Plan, gauge: &Gauge) -> Result<Staged, Failure> {
+fn write(place: Place, content: Content, rules: &Unpack, gauge: &Gauge) -> Result<Staged, Failure> {
     let mut into = place.0;
-    let written = match &mut into {
+    let budget = Budget::new(rules.max_extracted);
+    let (mode, warnings) = match &mut into {
         Into::Staged(stage) if stage.shape() == Shape::Tree => {
-            let rules = Rules {
-                strip: plan.strip,
-                devices: plan.devices,
-                setuid: plan.setuid,
-                owner: plan.owner,
-                most: plan.most,
-            };
-            extract::all(stage.directory()?, content, &rules, gauge)
-                .map(|Extracted { stamp, warnings }| (Some(stamp.mode), warnings))
+            let done = extract::all(stage.directory()?, content, rules, budget, gauge)?;
+            (Some(done.stamp.mode), done.warnings)
         }
         Into::Staged(stage) => {
-            single::write(stage.file()?, stage.target(), content, plan.most, gauge)
-                .map(|()| (None, Vec::new()))
+            let mut file = stage.file()?;
+            let fail = |error| fault::store(StoreOp::Write, stage.target(), fault::errno(&error));
+            let sink = |bytes: &[u8]| file.write_all(bytes).map_err(fail);
+            single::write(content, budget, gauge, sink)?;
+            (None, Vec::new())
         }
-        Into::Stream(path, fd) => {
-            let file = fd.try_clone().map(File::from);
-            let file = file.map_err(|e| fault::store(StoreOp::Write, path, fault::errno(&e)))?;
-            single::write(file, path, content, plan.most, gauge).map(|()| (None, Vec::new()))
+        Into::Stream(sink) => {
+            single::write(content, budget, gauge, sink)?;
+            (None, Vec::new())
         }
     };
-    written.map(|(mode, warnings)| Staged { into, mode, warnings })
+    Ok(Staged { into, mode, warnings })
 }
 
 impl Staged {
@@ -185,14 +179,14 @@ impl Staged {
         &self.warnings
     }
 
-    /// Gives it its name; with `sync`, so that it lasts.
+    /// Gives it its name, and says which; with `sync`, so that it lasts.
     ///
     /// # Errors
     /// [`Failure::Store`]; then nothing has the name that had not before.
-    pub fn publish(self, sync: bool) -> Result<PathBuf, Failure> {
+    pub fn publish(self, sync: bool) -> Result<Option<PathBuf>, Failure> {
         match self.into {
-            Into::Staged(stage) => stage.publish(self.mode, sync),
-            Into::Stream(path, _) => Ok(path),
+            Into::Staged(stage) => stage.publish(self.mode, sync).map(Some),
+            Into::Stream(_) => Ok(None),
         }
     }
 }

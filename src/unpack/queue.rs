@@ -10,7 +10,7 @@ use super::{
     fetched::{Fetched, Taken},
     limit::Ratio,
 };
-use crate::orders::Failure;
+use crate::orders::{ArchiveFault, Failure};
 
 /// The sending end.
 pub(super) struct Filling {
@@ -159,6 +159,11 @@ fn fill(decoder: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 fn broken(coding: Coding, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return truncated();
+    }
+    let xz = error.get_ref().and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
+    let zstd = coding == Coding::Zstd && error.to_string().contains("too much memory");
+    if zstd || xz == Some(&liblzma::stream::Error::MemLimit) {
+        return Failure::Archive(ArchiveFault::Window);
     }
     fault::archive(format!("its {} data are damaged: {error}", coding.name()))
 }

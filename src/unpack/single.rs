@@ -1,19 +1,15 @@
-//! A compressed file's content, into a file or a stream.
+//! A compressed file's content, to wherever it goes.
 
-use std::{fs::File, io::Write as _, path::Path};
-
-use super::{fault, gauge::Gauge, limit::Budget, queue::Content};
-use crate::orders::{Failure, StoreOp};
+use super::{gauge::Gauge, limit::Budget, queue::Content};
+use crate::orders::Failure;
 
 /// Writes everything.
 pub(super) fn write(
-    mut file: File,
-    path: &Path,
     mut content: Content,
-    most: Option<u64>,
+    mut budget: Budget,
     gauge: &Gauge,
+    mut sink: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut budget = Budget::new(most);
     loop {
         let next = content.next()?;
         if next.is_empty() {
@@ -21,8 +17,7 @@ pub(super) fn write(
         }
         let count = next.len();
         budget.bytes(count as u64)?;
-        let written = file.write_all(next);
-        written.map_err(|e| fault::store(StoreOp::Write, path, fault::errno(&e)))?;
+        sink(next)?;
         gauge.wrote(count as u64);
         content.take(count);
     }

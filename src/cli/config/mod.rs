@@ -8,14 +8,14 @@ mod via;
 
 use std::path::{Path, PathBuf};
 
-use uget::{Connections, Error, Fsync, HeaderDump, Options, Target};
+use uget::{Connections, Error, Fsync, HeaderDump, Options, Target, Unpack};
 
 pub(crate) use self::surroundings::Surroundings;
 use self::surroundings::usage;
 use super::{
     args::{
         self, CheckArgs, Cli, DisplayArgs, LimitArgs, OutputArgs, ParallelArgs, ProgressMode,
-        Wanted,
+        UnpackArgs, Wanted,
     },
     size,
 };
@@ -63,6 +63,7 @@ pub(crate) fn job(cli: Cli, around: &Surroundings<'_>) -> Result<Job, Error> {
     let via = cli.source.via.map(|text| via::command(&text, around)).transpose()?;
     let url = if via.is_some() { via::path(cli.urls)? } else { one_url(cli.urls)? };
     output(cli.output, &mut options)?;
+    unpack(cli.unpack, &mut options)?;
     parallel(cli.parallel, around, &mut options, &mut warnings)?;
     check(cli.check, around, &mut options)?;
     limits(&cli.limits, around, &mut options)?;
@@ -137,6 +138,27 @@ fn dump(to: Option<PathBuf>, target: &Target) -> Result<Option<HeaderDump>, Erro
 fn is_stdout(path: &Path) -> bool {
     let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
     names.iter().any(|name| path.as_os_str() == *name)
+}
+
+fn unpack(args: UnpackArgs, options: &mut Options) -> Result<(), Error> {
+    if args.extract.is_none() && !args.decompress && args.max_extracted.is_some() {
+        return Err(usage("--max-extracted goes with --extract or --decompress"));
+    }
+    if let Some(directory) = args.extract {
+        if directory.as_os_str().is_empty() {
+            return Err(usage("the directory's name is empty"));
+        }
+        options.target = Target::Extract(directory);
+    }
+    options.unpack = Unpack {
+        decompress: args.decompress,
+        strip_components: args.strip_components.unwrap_or(0) as usize,
+        max_extracted: args.max_extracted,
+        devices: args.devices,
+        preserve_setuid: args.preserve_setuid,
+        same_owner: args.same_owner,
+    };
+    Ok(())
 }
 
 fn target(file: Option<PathBuf>, directory: Option<PathBuf>) -> Result<Target, Error> {

@@ -11,7 +11,7 @@ use super::{
     archive::{Archive, Entry},
     world::{World, tree},
 };
-use crate::unpack::Plan;
+use crate::options::Unpack;
 
 /// Runs tar(1).
 fn tar(at: &Path, args: &[&str]) {
@@ -60,7 +60,7 @@ fn compare(made: &Path) {
     let own = world.path("own");
     fs::create_dir(&own).unwrap();
     tar(&own, &["-xf", made.to_str().unwrap()]);
-    let mut ours = world.accept(&fs::read(made).unwrap(), &Plan::default());
+    let mut ours = world.accept(&fs::read(made).unwrap(), &Unpack::default());
     let mut theirs = tree(&own);
     // Without a member for it, the directory itself has the time at which it was made.
     ours.remove("");
@@ -83,7 +83,7 @@ fn every_format() {
         compare(&world.path("made"));
     }
     tar(&from, &["--format", "pax", "-cf", "../made", "."]);
-    let extracted = world.accept(&fs::read(world.path("made")).unwrap(), &Plan::default());
+    let extracted = world.accept(&fs::read(world.path("made")).unwrap(), &Unpack::default());
     assert_eq!(extracted, tree(&from));
 }
 
@@ -140,7 +140,7 @@ fn attributes() {
     ];
     let archive =
         Archive::new().pax(b'x', &records).entry(&Entry { mode: 0o444, ..Entry::new(b'0', "x") });
-    let extracted = world.extract(&archive.end(), &Plan::default()).unwrap();
+    let extracted = world.extract(&archive.end(), &Unpack::default()).unwrap();
     let path = world.target().join("x");
     let mut value = [0; 100];
     match rustix::fs::lgetxattr(&path, "user.colour", &mut value[..]) {
@@ -166,7 +166,7 @@ fn owners() {
         .end();
     for owner in [false, true] {
         let world = World::new();
-        world.accept(&archive, &Plan { owner, ..Plan::default() });
+        world.accept(&archive, &Unpack { same_owner: owner, ..Unpack::default() });
         for name in ["x", "d", "l"] {
             let data = fs::symlink_metadata(world.target().join(name)).unwrap();
             let root = rustix::process::geteuid().is_root();
@@ -188,7 +188,7 @@ fn stripped() {
         .symlink("top/l", "d/b")
         .file("lost", "z")
         .end();
-    let tree = world.accept(&archive, &Plan { strip: 1, ..Plan::default() });
+    let tree = world.accept(&archive, &Unpack { strip_components: 1, ..Unpack::default() });
     let names: Vec<&str> = tree.keys().map(String::as_str).collect();
     assert_eq!(names, ["", "a", "d", "d/b", "d/c", "l"]);
     // The first component is no member any more, so its mode is not the directory's.
@@ -209,7 +209,7 @@ fn directories_come_last() {
         .file("b/more", "")
         .entry(&old(0o750, "."))
         .end();
-    let tree = world.accept(&archive, &Plan::default());
+    let tree = world.accept(&archive, &Unpack::default());
     assert_eq!(tree["a"], "555 -5.000000000 directory");
     assert_eq!(tree["b"], "500 -5.000000000 directory");
     assert_eq!(tree[""], "750 -5.000000000 directory");
@@ -226,6 +226,6 @@ fn the_modes_of_old_headers() {
     };
     let archive =
         Archive::new().entry(&old("d/", 0)).entry(&old("d/x", 0)).entry(&old("y", b'7')).end();
-    let tree = world.accept(&archive, &Plan::default());
+    let tree = world.accept(&archive, &Unpack::default());
     assert!(tree["d"].ends_with("directory") && tree.contains_key("d/x") && tree.contains_key("y"));
 }

@@ -6,14 +6,14 @@ use super::{
     archive::{Archive, CODINGS, Entry},
     world::{World, too_large, tree},
 };
-use crate::{orders::Failure, unpack::Plan};
+use crate::{options::Unpack, orders::Failure};
 
 /// The archive is refused, and this is in the message.
 fn refused(archive: &[u8], words: &str) {
-    refused_by(&Plan::default(), archive, words);
+    refused_by(&Unpack::default(), archive, words);
 }
 
-fn refused_by(plan: &Plan, archive: &[u8], words: &str) {
+fn refused_by(plan: &Unpack, archive: &[u8], words: &str) {
     let failure = World::new().refuse(archive, plan);
     let text = failure.to_string();
     assert!(matches!(failure, Failure::Archive(_)), "{text}");
@@ -62,7 +62,7 @@ fn names_that_lead_out() {
         "too long",
     );
     // What is stripped is looked at, too.
-    let plan = Plan { strip: 2, ..Plan::default() };
+    let plan = Unpack { strip_components: 2, ..Unpack::default() };
     refused_by(&plan, &Archive::new().file("../../x", "x").end(), "..");
     refused_by(&plan, &Archive::new().file("/a/b/c", "x").end(), "absolute");
 }
@@ -70,7 +70,7 @@ fn names_that_lead_out() {
 #[test]
 fn names_are_escaped() {
     let text =
-        World::new().refuse(&Archive::new().file("../\x1b[2J\n", "").end(), &Plan::default());
+        World::new().refuse(&Archive::new().file("../\x1b[2J\n", "").end(), &Unpack::default());
     assert!(text.to_string().chars().all(|c| !c.is_control()), "{text}");
 }
 
@@ -139,7 +139,7 @@ fn links_are_replaced_not_followed() {
         .symlink("to", "d")
         .dir("to", 0o755)
         .file("to/x", "x");
-    let tree = world.accept(&archive.end(), &Plan::default());
+    let tree = world.accept(&archive.end(), &Unpack::default());
     let read = |name: &str| std::fs::read_to_string(world.target().join(name)).unwrap();
     assert_eq!(
         (read("real"), read("link"), read("three")),
@@ -163,7 +163,7 @@ fn the_last_of_a_name_wins() {
         .dir("f", 0o755)
         .file("f/x", "x")
         .hardlink("a", "a");
-    let tree = world.accept(&archive.end(), &Plan::default());
+    let tree = world.accept(&archive.end(), &Unpack::default());
     let read = |name: &str| std::fs::read_to_string(world.target().join(name)).unwrap();
     assert_eq!(
         (read("a"), read("b"), read("empty")),
@@ -183,7 +183,7 @@ fn devices_are_refused() {
         refused(&archive, "a device or a FIFO");
         if rustix::process::geteuid().is_root() || kind == b'6' {
             let world = World::new();
-            let plan = Plan { devices: true, ..Plan::default() };
+            let plan = Unpack { devices: true, ..Unpack::default() };
             world.accept(&archive, &plan);
             let data = std::fs::symlink_metadata(world.target().join("null")).unwrap();
             assert!(!data.is_file() && (kind != b'6' || data.file_type().is_fifo()));
@@ -202,16 +202,16 @@ fn set_user_id_is_dropped() {
         std::fs::metadata(world.target().join(name)).unwrap().permissions().mode() & 0o7000
     };
     let world = World::new();
-    world.accept(&archive, &Plan::default());
+    world.accept(&archive, &Unpack::default());
     assert_eq!((mode(&world, "su"), mode(&world, "d")), (0, 0));
     let world = World::new();
-    world.accept(&archive, &Plan { setuid: true, ..Plan::default() });
+    world.accept(&archive, &Unpack { preserve_setuid: true, ..Unpack::default() });
     assert_eq!((mode(&world, "su"), mode(&world, "d")), (0o6000, 0o3000));
 }
 
 #[test]
 fn what_is_too_much() {
-    let most = |most| Plan { most: Some(most), ..Plan::default() };
+    let most = |most| Unpack { max_extracted: Some(most), ..Unpack::default() };
     let archive = Archive::new().file("a", [7; 600]).file("b", [7; 400]).end();
     World::new().accept(&archive, &most(1000));
     assert_eq!(World::new().refuse(&archive, &most(999)), too_large(999));
@@ -234,7 +234,7 @@ fn what_grows_too_much() {
     let (_, zst) = CODINGS[2];
     let archive = zst(&zeros);
     refused(&archive, "a thousand times");
-    World::new().accept(&archive, &Plan { most: Some(100 << 20), ..Plan::default() });
+    World::new().accept(&archive, &Unpack { max_extracted: Some(100 << 20), ..Unpack::default() });
 }
 
 #[test]
@@ -246,10 +246,10 @@ fn what_is_not_known_to_be_whole() {
     refused(&members().bytes(&[0; 1024]).bytes(b"noise").open(), "something follows");
     refused(&[members().end(), members().end()].concat(), "something follows");
     refused(&members().pax(b'x', &[("mtime", b"1")]).end(), "belongs to no member");
-    World::new().accept(&members().bytes(&[0; 1024]).open(), &Plan::default());
-    World::new().accept(&members().bytes(&[0; 1024 + 77]).open(), &Plan::default());
-    World::new().accept(&Archive::new().end(), &Plan::default());
-    World::new().accept(&[0; 1024], &Plan::default());
+    World::new().accept(&members().bytes(&[0; 1024]).open(), &Unpack::default());
+    World::new().accept(&members().bytes(&[0; 1024 + 77]).open(), &Unpack::default());
+    World::new().accept(&Archive::new().end(), &Unpack::default());
+    World::new().accept(&[0; 1024], &Unpack::default());
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn maps_that_cannot_be_right() {
         ];
         Archive::new().pax(b'x', &records).file("x", content).end()
     };
-    World::new().accept(&mapped("0,1,5,2", "7", b"abc"), &Plan::default());
+    World::new().accept(&mapped("0,1,5,2", "7", b"abc"), &Unpack::default());
     for (map, size) in [
         ("0,1,5,2", "6"),
         ("5,1,0,2", "9"),
@@ -315,7 +315,7 @@ fn maps_that_cannot_be_right() {
         Archive::new().pax(b'x', &ahead).file("y", [content.as_slice(), b"abc"].concat()).end()
     };
     let world = World::new();
-    world.accept(&with("2\n0\n1\n7\n2\n"), &Plan::default());
+    world.accept(&with("2\n0\n1\n7\n2\n"), &Unpack::default());
     assert_eq!(std::fs::read(world.target().join("x")).unwrap(), b"a\0\0\0\0\0\0bc");
     for map in ["2\n0\n1\n7\n", "1\n0\n4\n", "9999999999\n", "x\n", "\n", "1\n8\n3\n"] {
         refused(&with(map), "");
@@ -328,13 +328,13 @@ fn depth_costs_nothing_that_is_not_given_back() {
     let world = World::new();
     world.accept(
         &Archive::new().long(b'L', format!("{deep}x")).file("x", "x").end(),
-        &Plan::default(),
+        &Unpack::default(),
     );
     let before = tree(&world.path("canary"));
     let world = World::new();
     let bad =
         Archive::new().long(b'L', format!("{deep}x")).file("x", "x").dir("d", 0).file("../x", "");
-    world.refuse(&bad.end(), &Plan::default());
+    world.refuse(&bad.end(), &Unpack::default());
     assert_eq!(tree(&world.path("canary")).len(), before.len());
     refused(&Archive::new().long(b'L', "d/".repeat(300)).dir("x", 0o755).end(), "too long");
 }

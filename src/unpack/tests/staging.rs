@@ -12,8 +12,9 @@ use super::{
     world::{Odd, World, staged, tree},
 };
 use crate::{
+    options::Unpack,
     orders::{Failure, StoreOp},
-    unpack::{Place, Plan},
+    unpack::Place,
 };
 
 fn sample() -> Vec<u8> {
@@ -44,7 +45,7 @@ fn an_existing_directory_is_left_alone() {
     ];
     for make in kinds {
         make();
-        let failure = world.refuse(&sample(), &Plan::default());
+        let failure = world.refuse(&sample(), &Unpack::default());
         assert!(matches!(&failure, Failure::Store { op: StoreOp::Create, .. }), "{failure}");
         let remove =
             if target.is_dir() && !target.is_symlink() { fs::remove_dir } else { fs::remove_file };
@@ -56,7 +57,7 @@ fn an_existing_directory_is_left_alone() {
 fn a_directory_that_appears_meanwhile_is_left_alone() {
     let world = World::new();
     let place = Place::directory(&world.target()).unwrap();
-    let staged = staged(Odd::of(&sample()), place, &Plan::default()).unwrap();
+    let staged = staged(Odd::of(&sample()), place, &Unpack::default()).unwrap();
     fs::create_dir(world.target()).unwrap();
     let before = tree(&world.target());
     let failure = staged.publish(true).unwrap_err();
@@ -71,7 +72,7 @@ fn nothing_has_the_name_before() {
     let (reader, writer) = io::pipe().unwrap();
     let place = Place::directory(&world.target()).unwrap();
     let input = Held(Odd::of(&sample()), reader);
-    let unpacking = thread::spawn(move || staged(input, place, &Plan::default()));
+    let unpacking = thread::spawn(move || staged(input, place, &Unpack::default()));
     let side = world.path("work/.dir.uget-stage");
     assert_eq!(fs::metadata(&side).unwrap().permissions().mode() & 0o777, 0o700);
     // A second run fails, and leaves the first one alone.
@@ -90,11 +91,11 @@ fn giving_up_removes_everything() {
     let world = World::new();
     let archive = Archive::new().dir("d", 0).file("d/x", "x").dir("d/e", 0o500).file("y", "y");
     let place = Place::directory(&world.target()).unwrap();
-    let failure = staged(Odd::failing(&archive.open()), place, &Plan::default()).unwrap_err();
+    let failure = staged(Odd::failing(&archive.open()), place, &Unpack::default()).unwrap_err();
     assert_eq!(failure, Failure::Cancelled { signal: 0 });
     assert_eq!(fs::read_dir(world.path("work")).unwrap().count(), 0);
     let place = Place::directory(&world.target()).unwrap();
-    drop(staged(Odd::of(&sample()), place, &Plan::default()).unwrap());
+    drop(staged(Odd::of(&sample()), place, &Unpack::default()).unwrap());
     assert_eq!(fs::read_dir(world.path("work")).unwrap().count(), 0);
 }
 
@@ -110,7 +111,7 @@ fn what_was_left_behind_is_removed() {
     for name in ["a/b", "a"] {
         fs::set_permissions(side.join(name), fs::Permissions::from_mode(0o500)).unwrap();
     }
-    let tree = world.accept(&sample(), &Plan::default());
+    let tree = world.accept(&sample(), &Unpack::default());
     assert_eq!(tree.len(), 2);
     assert_eq!(fs::read_dir(world.path("work")).unwrap().count(), 1);
 }
@@ -119,10 +120,10 @@ fn what_was_left_behind_is_removed() {
 fn what_is_not_a_staging_directory_is_left_alone() {
     let world = World::new();
     symlink("../canary", world.path("work/.dir.uget-stage")).unwrap();
-    world.refuse(&sample(), &Plan::default());
+    world.refuse(&sample(), &Unpack::default());
     fs::remove_file(world.path("work/.dir.uget-stage")).unwrap();
     fs::write(world.path("work/.dir.uget-stage"), "mine").unwrap();
-    world.refuse(&sample(), &Plan::default());
+    world.refuse(&sample(), &Unpack::default());
 }
 
 #[test]
@@ -130,13 +131,13 @@ fn names_of_targets() {
     let world = World::new();
     for name in ["work/a", "work/b/", "work/new/parents/c//", "work/e/."] {
         let place = Place::directory(&world.path(name)).unwrap();
-        let staged = staged(Odd::of(&sample()), place, &Plan::default()).unwrap();
+        let staged = staged(Odd::of(&sample()), place, &Unpack::default()).unwrap();
         staged.publish(false).unwrap();
         assert!(world.path(name).join("x").exists(), "{name}");
     }
     let long = world.path("work").join("é".repeat(127));
     let place = Place::directory(&long).unwrap();
-    staged(Odd::of(&sample()), place, &Plan::default()).unwrap().publish(false).unwrap();
+    staged(Odd::of(&sample()), place, &Unpack::default()).unwrap().publish(false).unwrap();
     assert!(long.join("x").exists());
     for name in ["work/..", ".", "/"] {
         assert!(Place::directory(&world.path(name)).is_err(), "{name}");

@@ -9,8 +9,9 @@ use std::{
 };
 
 use crate::{
+    options::Unpack,
     orders::{ArchiveFault, Failure},
-    unpack::{Gauge, Place, Plan, Staged, Trouble, unpack},
+    unpack::{Gauge, Place, Staged, Trouble, unpack},
 };
 
 /// A directory to unpack into, and things beside it.
@@ -39,15 +40,15 @@ impl World {
     }
 
     /// Unpacks and publishes.
-    pub(super) fn extract(&self, archive: &[u8], plan: &Plan) -> Result<Vec<String>, Failure> {
+    pub(super) fn extract(&self, archive: &[u8], plan: &Unpack) -> Result<Vec<String>, Failure> {
         let staged = staged(Odd::of(archive), Place::directory(&self.target())?, plan)?;
         let warnings = staged.warnings().to_vec();
-        assert_eq!(staged.publish(false)?, self.target());
+        assert_eq!(staged.publish(false)?, Some(self.target()));
         Ok(warnings)
     }
 
     /// Unpacks what is refused; says why, when nothing is left of it and nothing else has changed.
-    pub(super) fn refuse(&self, archive: &[u8], plan: &Plan) -> Failure {
+    pub(super) fn refuse(&self, archive: &[u8], plan: &Unpack) -> Failure {
         let before = self.all(true);
         let failure = self.extract(archive, plan).expect_err("it should have been refused");
         assert_eq!(self.all(true), before);
@@ -55,7 +56,7 @@ impl World {
     }
 
     /// Unpacks what is right, into an empty place; says what is there then.
-    pub(super) fn accept(&self, archive: &[u8], plan: &Plan) -> Tree {
+    pub(super) fn accept(&self, archive: &[u8], plan: &Unpack) -> Tree {
         let before = self.all(false);
         let warnings = self.extract(archive, plan).expect("it should have been unpacked");
         assert_eq!(warnings, Vec::<String>::new());
@@ -73,8 +74,8 @@ impl World {
 }
 
 /// Unpacks; an input that fails is [`Failure::Cancelled`].
-pub(super) fn staged(input: impl Read, place: Place, plan: &Plan) -> Result<Staged, Failure> {
-    unpack(input, place, plan, &Gauge::default()).map_err(|trouble| match trouble {
+pub(super) fn staged(input: impl Read, place: Place, plan: &Unpack) -> Result<Staged, Failure> {
+    unpack(input, place, plan, MEMORY, &Gauge::default()).map_err(|trouble| match trouble {
         Trouble::Unpacking(failure) => failure,
         Trouble::Input(error) => {
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -152,3 +153,6 @@ impl Read for Odd {
         Ok(count)
     }
 }
+
+/// What a decoder may use.
+pub(super) const MEMORY: u64 = 128 << 20;
