@@ -25,6 +25,7 @@ use crate::{
     port::{Deed, Meddling, Mood, Port, Wire},
     referee::Referee,
     rng::Rng,
+    stream::Streams,
 };
 
 #[test]
@@ -94,7 +95,7 @@ impl Stage {
         };
         let gate = Arc::new(Gate::default());
         let referee = Referee::new(Arc::clone(&gate), stall, Duration::ZERO);
-        let mut wire = Wire::new(Rng::new(rng.next()), referee);
+        let mut wire = Wire::new(Rng::new(rng.next()), referee, Streams::default());
         wire.mood = mood;
         wire.line.stops = rates.0 != rates.1;
         let wire = Rc::new(RefCell::new(wire));

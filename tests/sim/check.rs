@@ -278,6 +278,10 @@ impl Witness {
         }
         if let StoreEvent::Prepared(Err(failure)) | StoreEvent::Published(Err(failure)) = event {
             self.failures.push((self.step, now, Some(id), failure.clone()));
+            if matches!(failure, Failure::CannotResume { .. }) {
+                // What made it begin anew is the failure then.
+                self.failures.push((self.step, now, Some(id), Failure::Internal("a head")));
+            }
         }
     }
 
@@ -360,7 +364,8 @@ impl Witness {
         Ok(())
     }
 
-    /// Without faults: nothing again, nothing aborted, no connection or request too many.
+    /// Without faults: nothing again, nothing aborted, no connection or request too many. `part` is
+    /// how long a part is at least, about.
     pub(crate) fn thrift(
         &self,
         id: TransferId,
@@ -368,6 +373,7 @@ impl Witness {
         site: &Site,
         hosts: &[Host],
         skipped: u64,
+        part: u64,
     ) -> Result<(), String> {
         let party = &self.parties[id.0 as usize];
         let view = fleet.transfer(id).view();
@@ -392,8 +398,8 @@ impl Witness {
         }
         let total = view.total.unwrap_or(0);
         let least = match site.first_place().ranges {
-            Ranges::Capped(cap) => cap.min(1 << 15),
-            _ => 1 << 15,
+            Ranges::Capped(cap) => cap.min(part),
+            _ => part,
         };
         let most = total / least + 4 * planned as u64 + hops as u64 + 3 + 2 * mirrors as u64;
         if party.requests > most {

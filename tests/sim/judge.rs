@@ -12,6 +12,7 @@ use crate::{
     file::Source,
     origin::PAGE,
     site::{Edition, Host, Later, Place, Ranges, Site, Wrong},
+    stream::PART_LEAST,
     world::{Kind, Member, World},
 };
 
@@ -38,7 +39,10 @@ impl World {
             self.owes(index, &outcome)?;
             if self.kind == Kind::Calm {
                 let site = site.clone();
-                self.witness.thrift(id, &self.fleet, &site, &self.hosts, self.skipped_closed)?;
+                // The span that a consumer waits for is divided when it is late.
+                let part = if self.is_stream(id) { PART_LEAST / 2 } else { 1 << 15 };
+                let (fleet, skipped) = (&self.fleet, self.skipped_closed);
+                self.witness.thrift(id, fleet, &site, &self.hosts, skipped, part)?;
             }
         }
         Ok(())
@@ -46,7 +50,9 @@ impl World {
 
     /// One good place is enough, in good time; the others cost no more than that.
     fn owes(&self, index: usize, outcome: &Result<(), Trouble>) -> Result<(), String> {
-        if self.kind != Kind::Places || self.faults || self.members.len() > 1 {
+        // What was handed on of one version is in the way of another.
+        let stream = self.is_stream(TransferId(index as u32));
+        if self.kind != Kind::Places || self.faults || self.members.len() > 1 || stream {
             return Ok(());
         }
         let (site, member) = (&self.sites[index], &self.members[index]);

@@ -7,6 +7,10 @@
 //! change, refusals and lies. There the file must be one version of one object, and the run a
 //! success while one good place is left.
 //!
+//! In a quarter of all worlds it is a stream instead of a file, with a window and a consumer that
+//! is fast or slow, stops for minutes, or leaves: no byte of it may be written beyond the window,
+//! or handed on twice, or behind a gap.
+//!
 //! `UGET_SIM_SEED=N cargo test --test sim` runs one seed and says everything that happens;
 //! `UGET_SIM_COUNT=N` runs so many instead of 4,000; `UGET_SIM_ALL=1` goes on after what is wrong
 //! and lists all of it.
@@ -28,6 +32,7 @@ mod referee;
 mod rng;
 mod scenes;
 mod site;
+mod stream;
 mod worker;
 mod world;
 

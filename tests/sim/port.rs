@@ -17,6 +17,7 @@ use crate::{
     line::{End, Line},
     referee::Referee,
     rng::Rng,
+    stream::Streams,
 };
 
 /// What a link and the world share.
@@ -31,6 +32,7 @@ pub(crate) struct Wire {
     pub(crate) mood: Mood,
     pub(crate) rng: Rng,
     pub(crate) referee: Referee,
+    streams: Streams,
     /// What the link did since the world looked.
     pub(crate) deeds: Vec<Deed>,
     /// When the link is to be looked at next.
@@ -94,8 +96,9 @@ impl Mood {
 }
 
 impl Wire {
-    pub(crate) fn new(rng: Rng, referee: Referee) -> Self {
+    pub(crate) fn new(rng: Rng, referee: Referee, streams: Streams) -> Self {
         Self {
+            streams,
             now: Duration::ZERO,
             line: Line::new(),
             orders: VecDeque::new(),
@@ -231,6 +234,24 @@ impl Wire {
         }
     }
 
+    /// Whether a stream has room, or it is a file. What is leased as a part has its room.
+    fn has_room(&mut self, owner: TransferId, range: Range<u64>) -> bool {
+        let streams = self.streams.borrow();
+        let Some(stream) = streams.get(owner.0 as usize).and_then(Option::as_ref) else {
+            return true;
+        };
+        let room = stream.has_room(&range);
+        let is_part = self.referee.is_part();
+        let wrong = match &room {
+            Ok(false) if is_part => Some(format!("{range:?} is beyond the window")),
+            Ok(_) => None,
+            Err(wrong) => Some(wrong.clone()),
+        };
+        drop(streams);
+        self.referee.violations.extend(wrong);
+        room.unwrap_or(true)
+    }
+
     /// A write of `octets` at `offset` comes to its end.
     fn write(&mut self, owner: TransferId, octets: &[u8], offset: u64) -> Result<(), Failure> {
         let fault = self.once_in(self.mood.full);
@@ -245,6 +266,9 @@ impl Wire {
             return Err(Failure::Store { op, path, errno, reason });
         }
         self.referee.wrote(offset + len);
+        if let Some(Some(stream)) = self.streams.borrow_mut().get_mut(owner.0 as usize) {
+            stream.fill(offset..offset + len);
+        }
         Ok(())
     }
 }
@@ -371,11 +395,19 @@ impl Io for Port {
             wire.now + pause
         };
         self.sleep(until, false).await;
-        self.wire.borrow_mut().write(*sink, &self.buffer[from], offset).map(|()| true)
+        let mut wire = self.wire.borrow_mut();
+        if !wire.has_room(*sink, offset..offset + from.len() as u64) {
+            return Ok(false);
+        }
+        wire.write(*sink, &self.buffer[from], offset).map(|()| true)
     }
 
     async fn pause(&mut self, time: Duration) {
-        let until = self.wire.borrow().now + time;
+        let until = {
+            let mut wire = self.wire.borrow_mut();
+            wire.referee.paused(time);
+            wire.now + time
+        };
         self.sleep(until, false).await;
     }
 

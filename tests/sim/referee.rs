@@ -162,6 +162,11 @@ impl Referee {
         self.run.as_ref().is_some_and(|run| run.answer.is_some())
     }
 
+    /// It was leased as a part, and no head was asked about.
+    pub(crate) fn is_part(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.asked)
+    }
+
     pub(crate) fn is_skipped(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.skipped)
     }

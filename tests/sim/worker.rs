@@ -78,7 +78,11 @@ impl World {
         let rate = (self.hosts[host].rate / factor).max(self.slowest());
         let gate = Arc::new(Gate::default());
         let referee = Referee::new(Arc::clone(&gate), STALL, self.mood.nap);
-        let wire = Rc::new(RefCell::new(Wire::new(Rng::new(self.rng.next()), referee)));
+        let wire = Rc::new(RefCell::new(Wire::new(
+            Rng::new(self.rng.next()),
+            referee,
+            Rc::clone(&self.streams),
+        )));
         let sock = Sock {
             host,
             open: false,
@@ -148,8 +152,9 @@ impl World {
         match step {
             Step::Connected => {
                 let took = self.hosts[sock.host].round_trip;
-                let port = Port::new(Rc::clone(&sock.wire), LIMITS.buffer());
-                let mut link = Link::new(port, Arc::clone(&sock.gate), LIMITS, None);
+                let limits = Limits { write: self.write, ..LIMITS };
+                let port = Port::new(Rc::clone(&sock.wire), limits.buffer());
+                let mut link = Link::new(port, Arc::clone(&sock.gate), limits, None);
                 sock.task = Some(Box::pin(async move { link.serve().await }));
                 self.emit(conn, ConnEvent::Opened { peer: None, took });
                 self.drive(conn);
@@ -229,6 +234,7 @@ impl World {
             Deed::Sent(bytes) => self.answer(conn, &bytes),
             Deed::Wrote { owner, range, source } => {
                 self.members[owner.0 as usize].disk.part.write(range, source);
+                self.offer(owner);
             }
             Deed::Skipped => self.skipped_closed += 1,
             Deed::Reported(event) => {

@@ -1,6 +1,6 @@
 //! The world of one seed: clock, network, disks, and the shell that drives the fleet.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use uget::{
     fleet::{Fleet, Limits, TransferId},
@@ -18,6 +18,7 @@ use crate::{
     port::Mood,
     rng::Rng,
     site::{Host, Refusal, Site, Stop},
+    stream::{Stream, Streams},
     worker::{self, Sock, Step},
 };
 
@@ -28,6 +29,10 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) sites: Vec<Site>,
     pub(crate) members: Vec<Member>,
+    /// Those that are no files.
+    pub(crate) streams: Streams,
+    /// How much a link writes at a time.
+    pub(crate) write: usize,
     pub(crate) socks: BTreeMap<Conn, Sock>,
     pub(crate) fleet: Fleet,
     pub(crate) witness: Witness,
@@ -71,6 +76,10 @@ pub(crate) enum What {
     Stop(Failure),
     Expire(usize),
     Crash(Crash),
+    /// The consumer of a stream is done with everything below.
+    Consumed(TransferId, u64),
+    /// It has gone away.
+    Leave(TransferId, Failure),
 }
 
 /// What kind of world.
@@ -123,10 +132,20 @@ impl World {
             published: false,
             store_time: Duration::ZERO,
         };
+        // From numbers of its own: worlds of files are what they were before there were streams.
+        let mut own = Rng::new(seed ^ 0x57_2e_a3);
+        let is_stream = own.one_in(4);
+        let drawn = sites.iter().zip(&policies);
+        let streams = drawn.map(|(site, policy)| Stream::draw(&mut own, site, policy, faults));
+        let streams: Vec<_> = streams.map(|stream| Some(stream).filter(|_| is_stream)).collect();
+        let windows = streams.iter().flatten().map(|stream| stream.window);
+        let write = windows.min().map_or(1 << 20, |window| (window / 4).min(1 << 20) as usize);
         let mut world = Self {
             now: Duration::ZERO,
             hosts,
             sites,
+            streams: Rc::new(RefCell::new(streams)),
+            write,
             members: policies.into_iter().map(member).collect(),
             socks: BTreeMap::new(),
             fleet: Fleet::new(limits),
@@ -158,6 +177,9 @@ impl World {
         world.hosts = hosts;
         world.sites = vec![site];
         world.members.truncate(1);
+        world.streams.borrow_mut().truncate(1);
+        world.streams.borrow_mut()[0] = None;
+        world.write = 1 << 20;
         world.members[0].policy = policy;
         world.limits = Limits { total: 64, per_host: 64 };
         world.cross = Duration::from_micros(20);
@@ -202,6 +224,11 @@ impl World {
             policy.mirrors = mirrors.clone().map(|road| site.url(&self.hosts, road)).collect();
             policy.mirror_fields = mirrors.map(|road| site.own_fields(road)).collect();
             self.members[index].kept = false;
+            if let Some(stream) = &mut self.streams.borrow_mut()[index] {
+                *stream = stream.anew();
+                policy.window = Some(stream.window);
+                policy.first_part = policy.first_part.min(stream.window / 4);
+            }
             let transfer = Transfer::new(url, policy, held, self.now);
             self.fleet.add(transfer);
         }
@@ -340,6 +367,15 @@ impl World {
                 }
                 self.crashed = true;
             }
+            What::Consumed(id, to) => {
+                self.say(|| format!("{} consumed {to}", id.0));
+                self.consumed(id, to);
+            }
+            What::Leave(id, failure) => {
+                self.say(|| format!("{} left", id.0));
+                self.witness.stop(self.now, &failure);
+                self.fleet.stop_one(at, id, failure);
+            }
             What::Expire(id) => {
                 self.say(|| "expired".to_owned());
                 self.sites[id].signature += 1;
@@ -366,6 +402,10 @@ impl World {
             Command::Prepare { extent, validators, resume, .. } => {
                 self.prepare(id, extent.as_ref(), &validators, resume);
             }
+            Command::Refetch { .. } if self.is_stream(id) => {
+                let result = Err(handed_on());
+                self.after(self.cross, What::Store(id, StoreEvent::Prepared(result)));
+            }
             Command::Refetch { lost } => {
                 self.members[id.0 as usize].disk.refetch(&lost);
                 let delay = Duration::from_micros(self.rng.magnitude(19));
@@ -375,6 +415,7 @@ impl World {
             Command::Publish { total } => return self.publish(id, total),
             Command::Keep => return Err("kept what was never there".into()),
             Command::Abandon { keep } => {
+                let keep = !self.break_stream(id) && keep;
                 self.members[id.0 as usize].kept = keep;
                 if keep {
                     self.members[id.0 as usize].disk.close();
@@ -382,7 +423,8 @@ impl World {
                     self.members[id.0 as usize].disk.forget();
                 }
             }
-            Command::Withhold | Command::Note(_) => {}
+            Command::Withhold => self.withhold(id),
+            Command::Note(_) => {}
         }
         Ok(())
     }
@@ -411,11 +453,16 @@ impl World {
     ) {
         let fails = self.fault_in(80);
         let delay = Duration::from_micros(self.rng.magnitude(19));
+        if !self.restart_stream(id) {
+            let result = Err(handed_on());
+            return self.after(delay, What::Store(id, StoreEvent::Prepared(result)));
+        }
+        let is_stream = self.is_stream(id);
         let member = &mut self.members[id.0 as usize];
         member.disk.prepare(extent, version, resume);
         let length = extent.map_or(1 << 22, Extent::length);
         member.store_time = delay;
-        if self.faults && self.members.len() == 1 && self.rng.one_in(4) {
+        if self.faults && self.members.len() == 1 && !is_stream && self.rng.one_in(4) {
             // Somewhere in the time that the download may take.
             let host = self.sites[0].first_place().host;
             let micros = length.saturating_mul(1_000_000) / self.hosts[host].rate;
@@ -430,11 +477,16 @@ impl World {
     fn publish(&mut self, id: TransferId, total: u64) -> Result<(), String> {
         let fails = self.fault_in(60);
         let delay = Duration::from_micros(self.rng.magnitude(19));
+        let is_stream = self.is_stream(id);
         let site = &self.sites[id.0 as usize];
         let member = &mut self.members[id.0 as usize];
         member.store_time = delay;
         if !member.disk.part.covers(total) {
             return Err("published before every byte was written".into());
+        }
+        if is_stream {
+            self.finish_stream(id, total);
+            return Ok(());
         }
         let right = judge::is_right(site, member, total);
         let result = if fails {
@@ -499,6 +551,10 @@ impl World {
             println!("{:>12.6} {}", self.now.as_secs_f64(), what());
         }
     }
+}
+
+fn handed_on() -> Failure {
+    Failure::CannotResume { reason: "bytes were handed on already".to_owned() }
 }
 
 fn store_failure(op: StoreOp) -> Failure {
