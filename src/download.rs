@@ -5,6 +5,7 @@ mod canceller;
 mod concluded;
 mod descriptors;
 mod from_source;
+mod lists;
 mod outgoing;
 pub(crate) mod reader;
 mod unpacking;
@@ -12,7 +13,7 @@ mod unpacking;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::RangeBounds,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -66,7 +67,7 @@ pub struct Download {
     counter: Counter,
     gauge: Gauge,
     inbox: Inbox<Message>,
-    signal: Arc<OnceLock<i32>>,
+    canceller: Canceller,
     read_back: ReadBack,
     source: Option<Hub>,
 }
@@ -87,8 +88,9 @@ impl Download {
     }
 
     fn of(url: Url, options: Options, source: Option<Hub>) -> Self {
-        let (counter, gauge, inbox, signal) = <(_, _, Inbox<Message>, _)>::default();
-        Self { url, options, counter, gauge, inbox, signal, read_back: reread::pread, source }
+        let (counter, gauge, inbox) = <(_, _, Inbox<Message>)>::default();
+        let canceller = Canceller::new(&inbox);
+        Self { url, options, counter, gauge, inbox, canceller, read_back: reread::pread, source }
     }
 
     /// The progress counter, readable from any thread while the download runs.
@@ -106,7 +108,7 @@ impl Download {
     /// What stops it from another thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller::new(self.inbox.clone(), Arc::clone(&self.signal))
+        self.canceller.clone()
     }
 
     /// Downloads these bytes of the object alone, half-open as ranges are: `0..500`, `500..`. The
@@ -131,12 +133,13 @@ impl Download {
     ///
     /// # Errors
     /// Whatever went wrong first.
-    pub fn run(self, observer: &mut dyn Observer) -> Result<Report, Error> {
+    pub fn run(mut self, observer: &mut dyn Observer) -> Result<Report, Error> {
         let started = Instant::now();
         observer.on(&Event::Started { url: http::redact(&self.url) });
+        self.learn(started, observer)?;
         let connector = self.connector()?;
         let checks = self.checks();
-        let patience = Patience::new(Arc::clone(&self.signal), self.options.max_time);
+        let patience = Patience::new(self.canceller.signal(), self.options.max_time);
         let start = output::ready(&self.url, &self.options, &checks, &patience, observer);
         let mut ready = match start.map_err(|failure| outcome::early(&failure))? {
             Start::Download(ready) => ready,

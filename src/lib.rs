@@ -87,8 +87,9 @@ pub use event::{Counter, Event, Observer, Phase};
 pub use files::{existing::digests_of, reread::ReadBack};
 pub use http::headers::Headers;
 pub use options::{
-    Algorithm, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header, HeaderDump,
-    MEMORY_MIN, Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target, Tls, Unpack,
+    Algorithm, ChecksumList, Connections, Credentials, Digest, EngineChoice, Family, Fsync, Header,
+    HeaderDump, MEMORY_MIN, Network, Options, Pin, Proxies, RangeSpec, Resolve, Secret, Target,
+    Tls, Unpack,
 };
 pub use report::{Report, ReportedDigest, Slice, Strategy};
 pub use source::{

@@ -188,6 +188,15 @@ impl FromStr for Digest {
     }
 }
 
+/// Where a checksum list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChecksumList {
+    /// On this machine.
+    File(PathBuf),
+    /// It is fetched as the object is, at most 16 MiB of it.
+    Url(Url),
+}
+
 /// A value that is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -333,6 +342,13 @@ pub struct Options {
     pub pin: Pin,
     /// The digests that the object must have, every one of them.
     pub digests: Vec<Digest>,
+    /// Lists of which one at least must name the object, and which demand what they say of it.
+    pub checksums: Vec<ChecksumList>,
+    /// What is added to the URL's path for the list beside the object, such as `.sha256`. It may be
+    /// missing (404), with a warning.
+    pub checksum_suffix: Option<String>,
+    /// Fail before the object is asked for if no digest of it is demanded.
+    pub require_digest: bool,
     /// Digests to compute and report.
     pub print_digests: Vec<Algorithm>,
     /// Attempts in a row without progress.
@@ -403,6 +419,9 @@ impl Default for Options {
             engine: EngineChoice::Auto,
             pin: policy.pin,
             digests: Vec::new(),
+            checksums: Vec::new(),
+            checksum_suffix: None,
+            require_digest: false,
             print_digests: Vec::new(),
             retries: policy.retries,
             retry_after_max: policy.retry_after_max,

@@ -77,6 +77,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
             "credentials",
             "unpack",
             "engine",
+            "manifest",
         ],
         &["*"],
     ),

@@ -6,7 +6,7 @@ mod unpack;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use uget::{Algorithm, Digest, EngineChoice, Pin, RangeSpec};
 
 use self::source::SourceArgs;
@@ -166,6 +166,15 @@ pub(crate) struct CheckArgs {
     /// The same for sha256, sha512, sha384, sha224, sha1, md5 or blake3; repeatable
     #[arg(long = "digest", value_name = "ALGO:HEX")]
     pub(crate) digests: Vec<Digest>,
+    /// Publish only what this list (SHA256SUMS and the like) names, and as it says; repeatable
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) checksums: Vec<String>,
+    /// Ask for a list beside the file, too, at its URL with SUFFIX (.sha256) behind its path
+    #[arg(long, value_name = "SUFFIX", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) checksum_suffix: Option<String>,
+    /// Fail if no digest of the file is given or listed
+    #[arg(long)]
+    pub(crate) require_digest: bool,
     /// Compute a digest and report it (sha256 unless named); repeatable
     #[arg(
         long = "print-digest",

@@ -88,8 +88,10 @@ impl Download {
     ///
     /// # Errors
     /// Whatever went wrong before the first byte.
-    pub fn open(self) -> Result<(ObjectInfo, Reader), Error> {
+    pub fn open(mut self) -> Result<(ObjectInfo, Reader), Error> {
         let started = Instant::now();
+        self.options.target = Target::Stdout;
+        self.learn(started, &mut ())?;
         let connector = self.connector()?;
         let (checks, ready, canceller) = (self.checks(), Ready::stream(), self.canceller());
         let means = Means::of(&self.url, &self.options, &ready, &self.inbox, &mut ())?;

@@ -79,26 +79,22 @@ fn united(entries: &[&Entry<'_>]) -> Result<Vec<Digest>, Unlisted> {
     let first = entries.first().ok_or(Unlisted::Absent)?;
     for entry in entries {
         for digest in &entry.digests {
-            join(&mut digests, digest).map_err(|()| {
+            if !add(&mut digests, digest) {
                 let shown = |entry: &Entry<'_>| http::escape(&entry.name, NAME_SHOWN);
-                Unlisted::Ambiguous(shown(first), shown(entry))
-            })?;
+                return Err(Unlisted::Ambiguous(shown(first), shown(entry)));
+            }
         }
     }
     if digests.is_empty() { Err(Unlisted::Unknown) } else { Ok(digests) }
 }
 
-/// Adds a digest, unless it is there already.
-///
-/// # Errors
-/// There is another of its kind.
-pub(super) fn join(digests: &mut Vec<Digest>, digest: &Digest) -> Result<(), ()> {
+/// Adds a digest, unless it is there already. False if there is another of its kind.
+pub fn add(digests: &mut Vec<Digest>, digest: &Digest) -> bool {
     match digests.iter().find(|given| given.algorithm == digest.algorithm) {
-        Some(given) if given.hex != digest.hex => Err(()),
-        Some(_) => Ok(()),
+        Some(given) => given.hex == digest.hex,
         None => {
             digests.push(digest.clone());
-            Ok(())
+            true
         }
     }
 }

@@ -19,6 +19,6 @@ mod reader;
 mod tests;
 
 pub use self::{
-    list::{Entry, List, Unknown, Unlisted},
+    list::{Entry, List, Unknown, Unlisted, add},
     reader::{Fault, MOST, beside, parse},
 };

@@ -181,10 +181,11 @@ impl<'a> Reader<'a> {
         let (Some(entry), Some(digest)) = (self.entries.get_mut(place), digest) else {
             return Ok(());
         };
-        list::join(&mut entry.digests, &digest).map_err(|()| {
-            let name = http::escape(&entry.name, NAME_SHOWN);
-            format!("{name} is listed with two digests of one kind ({})", digest.algorithm.name())
-        })
+        if list::add(&mut entry.digests, &digest) {
+            return Ok(());
+        }
+        let (name, kind) = (http::escape(&entry.name, NAME_SHOWN), digest.algorithm.name());
+        Err(format!("{name} is listed with two digests of one kind ({kind})"))
     }
 
     fn finish(self) -> Result<List<'a>, &'static str> {

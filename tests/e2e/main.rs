@@ -9,6 +9,7 @@ mod support;
 mod announce;
 mod bad_input;
 mod check;
+mod checksums;
 mod coded;
 mod dates;
 mod decompress;

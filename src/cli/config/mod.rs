@@ -8,7 +8,7 @@ mod via;
 
 use std::path::{Path, PathBuf};
 
-use uget::{Connections, Error, Fsync, HeaderDump, Options, Target, Unpack};
+use uget::{ChecksumList, Connections, Error, Fsync, HeaderDump, Options, Target, Unpack};
 
 pub(crate) use self::surroundings::Surroundings;
 use self::surroundings::usage;
@@ -225,9 +225,22 @@ fn check(args: CheckArgs, around: &Surroundings<'_>, options: &mut Options) -> R
             None => options.digests.push(digest),
         }
     }
+    options.checksums =
+        args.checksums.iter().map(|list| checksums(list)).collect::<Result<_, _>>()?;
+    options.checksum_suffix = args.checksum_suffix;
+    options.require_digest = args.require_digest;
     options.print_digests = args.print_digests;
     options.max_size = around.or_variable(args.max_size, "UGET_MAX_SIZE", size::bytes)?;
     Ok(())
+}
+
+/// A list is at a URL if it says so, and a file else.
+fn checksums(list: &str) -> Result<ChecksumList, Error> {
+    match list.contains("://") {
+        true => uget::http_url(list).map(ChecksumList::Url),
+        false if list.is_empty() => Err(usage("the name of the checksum list is empty")),
+        false => Ok(ChecksumList::File(PathBuf::from(list))),
+    }
 }
 
 fn limits(args: &LimitArgs, around: &Surroundings<'_>, options: &mut Options) -> Result<(), Error> {
