@@ -188,7 +188,7 @@ impl Transfer {
     /// risk of several, or mirrors are let in that prove nothing because a digest will tell, it
     /// cannot speak for all the bytes, and a later run that is strict must not build on them.
     pub(super) fn lasting(&self, object: &Object) -> Validators {
-        let lenient = self.policy.pin == Pin::None || self.policy.digest && self.places.len() > 1;
+        let lenient = self.policy.pin == Pin::None || self.digest_mends() && self.places.len() > 1;
         if lenient { Validators::default() } else { object.validators.clone() }
     }
 
@@ -199,7 +199,13 @@ impl Transfer {
 
     /// Whether it is enough that two places name the same length.
     pub(super) fn is_lenient(&self) -> bool {
-        self.policy.digest || self.policy.pin == Pin::None
+        self.digest_mends() || self.policy.pin == Pin::None
+    }
+
+    /// A digest will tell whether places have one object, and what it tells can be mended: not in a
+    /// stream, whose bytes are out by then.
+    fn digest_mends(&self) -> bool {
+        self.policy.digest && self.policy.window.is_none()
     }
 
     /// How long an answer that came just now asks to wait.

@@ -199,6 +199,16 @@ e2e_test!(a_digest_or_no_pin_makes_different_tags_one_object, |t| {
     }
 });
 
+e2e_test!(a_digest_joins_no_places_in_a_stream, |t| {
+    // It tells too late: the bytes are out by then.
+    let mirror = Arc::new(origin_of(&version(v2(), Some("\"other\""), Some(NEW_YEAR))).start());
+    let origin = after(Origin::of(&v1()).last_modified(NEW_YEAR), &mirror, 1).start();
+    let output = run(t, &origin, &mirror, &["--sha256", &v1().sha256(), "-o", "-"]);
+    output.succeeds();
+    let difference = v1().difference(&output.stdout);
+    output.check(difference.is_none(), difference.as_deref().unwrap_or_default());
+});
+
 type Named = (Option<&'static str>, Option<&'static str>);
 
 e2e_test!(what_makes_two_places_one_object, |t| {
