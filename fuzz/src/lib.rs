@@ -4,6 +4,7 @@ pub mod http;
 pub mod manifest;
 pub mod range;
 pub mod transfer;
+pub mod unpack;
 
 #[cfg(test)]
 mod tests {
@@ -78,6 +79,22 @@ mod tests {
         for _ in 0..20_000 {
             let words: Vec<&[u8]> = (0..next() % 12).map(|_| WORDS[next() % WORDS.len()]).collect();
             super::manifest::checksums(&words.concat());
+        }
+    }
+
+    /// Archives from a fixed seed.
+    #[test]
+    fn archives() {
+        let mut seed = 0xd134_2543_de82_ef95_u64;
+        let mut next = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed.to_le_bytes()[3]
+        };
+        for number in 0..2_000 {
+            let data: Vec<u8> = (0..number % 700).map(|_| next()).collect();
+            super::unpack::members(&data);
         }
     }
 
