@@ -35,7 +35,19 @@ pub struct Leaf {
 }
 
 /// What the loopback tests trust.
-pub static TRUSTED: LazyLock<Authority> = LazyLock::new(|| Authority::new("trusted"));
+pub static TRUSTED: LazyLock<Authority> = LazyLock::new(|| {
+    let authority = Authority::new("trusted");
+    // SAFETY: it takes a function that stays, and calls it once.
+    unsafe { libc::atexit(clean) };
+    authority
+});
+
+/// What a static owns is dropped by nothing else.
+extern "C" fn clean() {
+    let files = fs::read_dir(TRUSTED.directory()).into_iter().flatten().flatten();
+    files.for_each(|file| drop(fs::remove_file(file.path())));
+    drop(fs::remove_dir(TRUSTED.directory()));
+}
 
 /// A certificate for `localhost`, `127.0.0.1` and `::1`.
 pub static LOCAL: LazyLock<Leaf> = LazyLock::new(|| TRUSTED.leaf("local", |_| {}));
