@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod guards;
+mod lag;
 mod places;
 mod resume;
 mod tags;

@@ -9,7 +9,7 @@ fn busy(status: u16, after: Option<u64>) -> Failure {
     Failure::Status { status, reason: "Busy".to_owned(), retry_after }
 }
 
-fn asked(commands: &[Command]) -> Vec<(u64, u64, Range<u64>)> {
+pub(super) fn asked(commands: &[Command]) -> Vec<(u64, u64, Range<u64>)> {
     let part = |command: &Command| match command {
         Command::Request { conn, attempt, request, .. } => match &request.ask {
             Ask::Part(range) => Some((conn.0, attempt.0, range.clone())),
@@ -39,7 +39,7 @@ fn at_work(policy: Policy) -> Script {
 
 impl Script {
     /// Everything that is commanded until then.
-    fn until(&mut self, then: Duration) -> Vec<Command> {
+    pub(super) fn until(&mut self, then: Duration) -> Vec<Command> {
         let mut commands = self.commands();
         while let Some(next) = self.transfer.next_timeout().filter(|next| *next <= then) {
             self.now = next;
