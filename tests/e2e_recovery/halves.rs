@@ -1,8 +1,12 @@
 //! Downloads that ended half-way, and runs that go on from there.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use crate::{
@@ -26,6 +30,9 @@ pub(crate) struct Halves {
     mended: Arc<AtomicBool>,
 }
 
+/// How long the first that asks for the second half waits for the others.
+const HELD_MAX: Duration = Duration::from_secs(10);
+
 impl Halves {
     pub(crate) fn of(object: &Object) -> Self {
         Self::bent(Origin::of(object), |_, _| {})
@@ -38,13 +45,24 @@ impl Halves {
     ) -> Self {
         let mended = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&mended);
+        // The connections that may still receive what they asked of the first half.
+        let (first, more) = (Mutex::new(BTreeSet::new()), Condvar::new());
         let setup = setup.bend(move |request, reply| {
             let range = request.range(SIZE as u64);
             if seen.load(Ordering::SeqCst) {
-                then(request, reply);
-            } else if range.is_none_or(|range| range.start >= SIZE as u64 / 2) {
-                reply.cut = Some((0, End::Rst));
+                return then(request, reply);
             }
+            let mut first = first.lock().unwrap();
+            if range.is_some_and(|range| range.start < SIZE as u64 / 2) {
+                first.insert(request.connection);
+                return;
+            }
+            first.remove(&request.connection);
+            more.notify_all();
+            // With one that fails all are closed, and what they have not received is lost.
+            let others = |first: &mut BTreeSet<usize>| !first.is_empty();
+            drop(more.wait_timeout_while(first, HELD_MAX, others).unwrap());
+            reply.cut = Some((0, End::Rst));
         });
         Self { origin: setup.start(), mended }
     }
