@@ -41,7 +41,7 @@
 //! | [`orders`] | what the planes say to each other |
 //! | [`link`] | the data plane of one connection, over whatever tells it the time |
 //! | `net` | from a URL to a connected, secured socket |
-//! | `source` | objects that no URL leads to: commands, files, memory |
+//! | [`source`] | objects that no URL leads to: commands, files, memory |
 //! | `files` | part file, side files, journal on disk, digests, names |
 //! | `stream` | the window: bytes that come in any order go out in one |
 //! | `unpack` | archives, extracted while they arrive |
@@ -55,6 +55,7 @@ pub mod link;
 pub mod manifest;
 pub mod orders;
 pub mod range;
+pub mod source;
 pub mod transfer;
 #[doc(hidden)]
 pub mod unpack;
@@ -70,7 +71,6 @@ mod options;
 #[cfg(feature = "cli")]
 pub mod origin;
 mod report;
-mod source;
 mod stream;
 mod wire;
 
@@ -92,7 +92,5 @@ pub use options::{
     Tls, Unpack,
 };
 pub use report::{Report, ReportedDigest, Slice, Strategy};
-pub use source::{
-    Caller, CommandSource, FileSource, MemorySource, RangeSource, SourceError, Taker, Version,
-};
+pub use source::{CommandSource, FileSource, MemorySource, RangeSource};
 pub use unpack::Gauge;

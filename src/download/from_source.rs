@@ -16,7 +16,7 @@ impl Download {
     /// A download of the object that `source` has. `url` names it, in messages and reports, and
     /// is what a later run resumes it under: an absolute URL of any scheme but http and https, such
     /// as `file:///srv/image` or `backup://monday/7`; its last segment is the file's name where
-    /// none is chosen. What speaks of servers among the options (fields, proxies, TLS, mirrors) is
+    /// none is chosen. What speaks of servers among the options (fields, proxies, TLS) is
     /// of no concern to it.
     ///
     /// # Errors

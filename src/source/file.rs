@@ -8,6 +8,8 @@ use std::{
     path::PathBuf,
 };
 
+use url::Url;
+
 use super::{Caller, RangeSource, SourceError, Taker, Version};
 
 /// A regular file. Its version is what stat(2) says: device, inode, length, and when its data and
@@ -23,6 +25,12 @@ impl FileSource {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
+    }
+
+    /// Its URL, which names it where one is wanted; `None` unless the path is absolute.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        Url::from_file_path(&self.path).ok().map(String::from)
     }
 
     fn open(&self) -> Result<(File, Version), SourceError> {

@@ -160,10 +160,9 @@ fn a_file_is_downloaded_and_its_changes_are_seen() {
         let from = target.with_file_name("from");
         fs::write(&from, noise(500_000)).unwrap();
         let get = |options| {
-            let url = url::Url::from_file_path(&from).unwrap();
-            Download::from_source(FileSource::new(&from), url.as_str(), options)
-                .unwrap()
-                .run(&mut ())
+            let source = FileSource::new(&from);
+            let url = source.url().unwrap();
+            Download::from_source(source, &url, options).unwrap().run(&mut ())
         };
         get(options(engine, target)).unwrap();
         assert!(fs::read(target).unwrap() == noise(500_000));
@@ -233,54 +232,69 @@ fn a_panic_is_the_end_of_a_connection() {
     });
 }
 
+/// Another version from the n-th read on; `late` means that this is found out after bytes of it
+/// were given.
+struct Fickle {
+    versions: [Vec<u8>; 2],
+    reads: AtomicUsize,
+    from: usize,
+    late: bool,
+}
+
+impl Fickle {
+    fn new(versions: [&[u8]; 2], from: usize, late: bool) -> Self {
+        let versions = versions.map(<[u8]>::to_vec);
+        Self { versions, reads: AtomicUsize::new(0), from, late }
+    }
+
+    fn now(&self) -> usize {
+        usize::from(self.reads.load(Ordering::SeqCst) >= self.from)
+    }
+
+    fn tag(&self, of: usize) -> Version {
+        let length = Some(self.versions[of].len() as u64);
+        Version { length, tag: Some(format!("v{of}")), whole: false }
+    }
+}
+
+impl RangeSource for Fickle {
+    fn version(&self, _: &Caller<'_>) -> Result<Version, SourceError> {
+        Ok(self.tag(self.now()))
+    }
+
+    fn read(
+        &self,
+        version: &Version,
+        range: Range<u64>,
+        to: &mut Taker<'_>,
+    ) -> Result<(), SourceError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let now = self.now();
+        let same = *version == self.tag(now);
+        if !same && !self.late {
+            return Err(SourceError::Changed);
+        }
+        to.give(&self.versions[now][range.start as usize..range.end as usize])?;
+        if same { Ok(()) } else { Err(SourceError::Changed) }
+    }
+}
+
 #[test]
 fn what_changes_is_never_joined() {
-    /// Another version from the n-th read on; `late` is found out after bytes were given.
-    struct Fickle {
-        versions: [Vec<u8>; 2],
-        reads: AtomicUsize,
-        late: bool,
-    }
-    impl Fickle {
-        fn now(&self) -> usize {
-            usize::from(self.reads.load(Ordering::SeqCst) >= 5)
-        }
-        fn tag(&self, of: usize) -> Version {
-            let length = Some(self.versions[of].len() as u64);
-            Version { length, tag: Some(format!("v{of}")), whole: false }
-        }
-    }
-    impl RangeSource for Fickle {
-        fn version(&self, _: &Caller<'_>) -> Result<Version, SourceError> {
-            Ok(self.tag(self.now()))
-        }
-        fn read(
-            &self,
-            version: &Version,
-            range: Range<u64>,
-            to: &mut Taker<'_>,
-        ) -> Result<(), SourceError> {
-            self.reads.fetch_add(1, Ordering::SeqCst);
-            let now = self.now();
-            let same = *version == self.tag(now);
-            if !same && !self.late {
-                return Err(SourceError::Changed);
-            }
-            to.give(&self.versions[now][range.start as usize..range.end as usize])?;
-            if same { Ok(()) } else { Err(SourceError::Changed) }
-        }
-    }
+    let (old, new) = (noise(1 << 20), noise((1 << 20) + 1).split_off(1));
     engines(|engine, target| {
-        for late in [false, true] {
-            let (old, new) = (noise(1 << 20), noise((1 << 20) + 1).split_off(1));
-            let source = || {
-                let versions = [old.clone(), new.clone()];
-                Fickle { versions, reads: AtomicUsize::new(0), late }
-            };
-            let error = fetch(source(), options(engine, target)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
-            assert!(!target.exists());
-            let again = Options { restart_on_change: true, ..options(engine, target) };
+        for (late, from, connections) in [(false, 5, 4), (true, 5, 4), (false, 1, 1), (true, 1, 1)]
+        {
+            let source = || Fickle::new([&old, &new], from, late);
+            let connections = Connections::Exactly(connections);
+            let once = Options { connections, ..options(engine, target) };
+            let again = Options { restart_on_change: true, ..once.clone() };
+            // Whoever has given nothing yet may give the other version whole.
+            if late || from > 1 {
+                let error = fetch(source(), once).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+                assert!(!target.exists());
+            }
             fetch(source(), again).unwrap();
             assert!(fs::read(target).unwrap() == new, "a splice");
             fs::remove_file(target).unwrap();

@@ -95,8 +95,8 @@ impl<'a> Far<'a> {
         }
     }
 
-    /// It has done what it was to do: it ends by itself.
-    pub(super) fn part(mut self) {
+    /// It has done what it was to do: lets it end by itself, for as long as that may take.
+    pub(super) fn leave(mut self) {
         let until = Instant::now() + PARTING;
         while !self.over && Instant::now() < until && !self.caller.is_gone() {
             self.over = !matches!(self.child.try_wait(), Ok(None));

@@ -111,7 +111,7 @@ impl CommandSource {
             SourceError::Denied(why) => SourceError::Denied(with(&why, &talk.from.last_words())),
             other => other,
         })?;
-        talk.from.part();
+        talk.from.leave();
         Ok(known)
     }
 
@@ -185,7 +185,7 @@ impl CommandSource {
             ends(Some(end), known)
         };
         let given = give();
-        part(talk.from, given)
+        close(talk.from, given)
     }
 
     /// Gives the beginning of a range; returns where the rest begins.
@@ -214,7 +214,7 @@ impl CommandSource {
             ends(talk.line()?, known)
         };
         let given = give();
-        part(talk.from, given)?;
+        close(talk.from, given)?;
         Ok(blocks.end())
     }
 
@@ -286,10 +286,10 @@ fn same(said: Option<&str>, known: &Known) -> Result<(), SourceError> {
 }
 
 /// The end of a command, with its own words where it failed.
-fn part(mut far: Far<'_>, given: Result<(), SourceError>) -> Result<(), SourceError> {
+fn close(mut far: Far<'_>, given: Result<(), SourceError>) -> Result<(), SourceError> {
     match given {
         Ok(()) => {
-            far.part();
+            far.leave();
             Ok(())
         }
         Err(SourceError::Failed(why)) => Err(SourceError::Failed(with(&why, &far.last_words()))),
