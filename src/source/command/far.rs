@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Read as _},
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    os::unix::process::CommandExt as _,
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Pid, Signal, kill_process_group},
+    process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid},
 };
 
 use super::{
@@ -79,15 +79,14 @@ impl<'a> Far<'a> {
             } else {
                 thread::sleep(STEP);
             }
-            status = self.child.try_wait().unwrap_or_default();
+            status = self.ended();
         }
         while self.stderr.is_some() && self.wait(false, Some(Duration::ZERO)).unwrap_or(false) {}
-        self.over |= status.is_some();
         let said = words(&self.said);
         if !said.is_empty() {
             return said;
         }
-        match status.map(|status| (status.code(), status.signal())) {
+        match status.map(|status| (status.exit_status(), status.terminating_signal())) {
             Some((Some(0), _)) => String::new(),
             Some((Some(code), _)) => format!("its exit status is {code}"),
             Some((_, Some(signal))) => format!("signal {signal} ended it"),
@@ -111,10 +110,9 @@ impl<'a> Far<'a> {
     fn wait(&mut self, output: bool, limit: Option<Duration>) -> Result<bool, SourceError> {
         let limit = limit.map(|limit| Timespec::try_from(limit).unwrap_or_default());
         loop {
-            let stdout = if output { PollFlags::IN } else { PollFlags::empty() };
             let mut fds = vec![PollFd::new(&self.caller, PollFlags::RDHUP)];
             if output {
-                fds.push(PollFd::new(&self.stdout, stdout));
+                fds.push(PollFd::new(&self.stdout, PollFlags::IN));
             }
             fds.extend(self.stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
             match poll(&mut fds, limit.as_ref()) {
@@ -154,11 +152,20 @@ impl<'a> Far<'a> {
         }
     }
 
+    /// As long as it was not waited for, its number is its own.
+    fn number(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
     fn signal(&self, signal: Signal) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // A group that is gone needs no signal.
-            let _ = kill_process_group(group, signal);
-        }
+        // A group that is gone needs no signal.
+        let _ = self.number().map(|group| kill_process_group(group, signal));
+    }
+
+    /// How it has ended, if it has; it is not waited for yet.
+    fn ended(&self) -> Option<WaitIdStatus> {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.number()?), look).ok()?
     }
 }
 
@@ -180,18 +187,14 @@ impl Drop for Far<'_> {
         if self.over {
             return;
         }
-        // Not waited for yet, so the number is still its own. Its children are of its group.
         self.signal(Signal::TERM);
         let until = Instant::now() + GRACE;
         let mut pause = Duration::from_millis(1);
-        while Instant::now() < until {
-            // The group outlives its first process as long as there are others.
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                break;
-            }
+        while Instant::now() < until && self.ended().is_none() {
             thread::sleep(pause);
             pause = (2 * pause).min(STEP);
         }
+        // Its children are of its group, whether it has ended or not.
         self.signal(Signal::KILL);
         let _ = self.child.wait();
     }
