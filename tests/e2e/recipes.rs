@@ -115,6 +115,16 @@ e2e_test!(a_file_first, |t| {
     }
 });
 
+e2e_test!(an_archive_from_elsewhere, |t| {
+    let object = Object::random(404, 6 * MIB);
+    let path = t.outside().join("there.tar");
+    fs::write(&path, archive(t, &object, false).bytes()).unwrap();
+    let path = path.to_str().unwrap();
+    let output = t.uget(["-j4", "--via", "sh -c", path, "--extract", "out"]).run();
+    output.succeeds();
+    t.holds(&output, "out/member", &object);
+});
+
 e2e_test!(a_file_from_elsewhere, |t| {
     let object = Object::random(403, 6 * MIB);
     let path = t.outside().join("there.bin");

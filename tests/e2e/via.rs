@@ -332,7 +332,7 @@ e2e_test!(a_file_that_changes_is_never_joined, |t| {
 });
 
 e2e_test!(a_change_while_the_only_call_reads_is_seen, |t| {
-    // The first call looks, the second reads everything; the file is another behind its first block.
+    // The first call looks, the second reads it all; behind its first block it is another file.
     let text = "dd() { command dd \"$@\"; swap 2; true; }; eval \"$1\"";
     let (_, _, path, far) = changing(t, 330, text);
     let output = t.uget(["-j1", "--via", &far, &path]).run();
