@@ -302,7 +302,8 @@ impl Means {
             policy.connections = within_memory(granted, budget.connections, observer);
         }
         let (Connections::Auto { max: wanted } | Connections::Exactly(wanted)) = policy.connections;
-        let limits = Limits { stall: options.stall_timeout, write };
+        let sums = policy.window.is_none();
+        let limits = Limits { stall: options.stall_timeout, write, sums };
         let engine = engine(options.engine, wanted, inbox, observer)?;
         Ok(Self { policy, wanted, limits, engine, shape: budget.shape, decoding })
     }

@@ -20,8 +20,12 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
-    /// An open descriptor, and what it is called.
+    /// An open descriptor, and what it is called. A pipe is made as long as is allowed, so that
+    /// writer and reader wake one another less often.
     pub(crate) fn new(path: PathBuf, fd: OwnedFd) -> Self {
+        if rustix::pipe::fcntl_getpipe_size(&fd).is_ok_and(|size| size < PIPE) {
+            let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE);
+        }
         Self { fd, path }
     }
 
@@ -71,6 +75,9 @@ impl Descriptor {
 
 /// What poll(2) says of a pipe without a reader.
 const GONE: PollFlags = PollFlags::ERR.union(PollFlags::HUP);
+
+/// What any user may make of a pipe (pipe(7)).
+const PIPE: usize = 1 << 20;
 
 /// How long a write waits for room.
 const WAIT: Duration = Duration::from_millis(200);

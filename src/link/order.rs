@@ -45,6 +45,8 @@ pub struct Limits {
     pub stall: Duration,
     /// How much is written at a time, in bytes.
     pub write: usize,
+    /// What is written is summed up, for a journal that will vouch for it.
+    pub sums: bool,
 }
 
 impl Limits {

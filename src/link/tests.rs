@@ -139,7 +139,7 @@ impl Bench {
             events: Vec::new(),
             between: None,
         };
-        let limits = Limits { stall: Duration::from_millis(600), write: buffer / 2 };
+        let limits = Limits { stall: Duration::from_millis(600), write: buffer / 2, sums: true };
         let link = Link::new(script, Arc::clone(&gate), limits, None);
         Self { file: Bytes::default(), gate, link }
     }

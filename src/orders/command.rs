@@ -167,7 +167,8 @@ pub enum ConnEvent {
         attempt: Attempt,
         /// Which bytes.
         range: Range<u64>,
-        /// Their CRC-32, of what was received and not of what the file has now.
+        /// Their CRC-32, of what was received and not of what the file has now; 0 where there is no
+        /// journal to vouch for it.
         crc: u32,
     },
     /// The attempt is over.

@@ -15,6 +15,7 @@ mod guards;
 mod lag;
 mod places;
 mod resume;
+mod streams;
 mod tags;
 mod waits;
 

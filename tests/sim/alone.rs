@@ -69,7 +69,7 @@ impl Stage {
         let mut rng = Rng::new(seed);
         let stall = Duration::from_millis(*rng.one_of(&[100, 600, 4_000, 10_000, 10_000, 10_000]));
         let write = *rng.one_of(&[1, 7, 300, 4096, 40_000]);
-        let limits = Limits { stall, write };
+        let limits = Limits { stall, write, sums: true };
         // Delays of a machine in a hurry may add up to a short limit.
         let calm = stall >= Duration::from_secs(10);
         let long = Duration::from_secs(1 << rng.pick(0..6));

@@ -339,7 +339,7 @@ fn refused() -> Failure {
 }
 
 /// The sizes and times that links keep to.
-pub(crate) const LIMITS: Limits = Limits { stall: STALL, write: 1 << 20 };
+pub(crate) const LIMITS: Limits = Limits { stall: STALL, write: 1 << 20, sums: true };
 
 /// `--stall-timeout`.
 const STALL: Duration = Duration::from_secs(30);
