@@ -354,3 +354,15 @@ e2e_test!(what_comes_through_a_command_is_checked_by_a_list, |t| {
     t.uget(via).args(["--checksum-suffix", ".sha256"]).run().fails(2).says("there is none");
     t.holds_only(&t.uget(via).args(["--checksums", "NONE"]).run(), &["LIST"]);
 });
+
+e2e_test!(an_archive_is_checked_by_a_list_before_it_appears, |t| {
+    let object = Object::from_bytes(crate::extract::sample(KIB));
+    let (right, wrong) = (object.sha256(), other().sha256());
+    for (hex, code) in [(wrong, 100), (right, 0)] {
+        let origin = with_list(&object, "/object.bin.sha256", &hex);
+        let args = ["--checksum-suffix", ".sha256", "--extract", "dir", &origin.url()];
+        let output = t.uget(args).run();
+        assert_eq!(output.code(), Some(code));
+        t.holds_only(&output, if code == 0 { &["dir"] } else { &[] });
+    }
+});
