@@ -210,7 +210,6 @@ impl Download {
             mirrors: Vec::new(),
             max_size: Some(MOST),
             dump_header: None,
-            range: None,
             unpack: Unpack::default(),
             memory: Some(MEMORY_MIN),
             fsync: Fsync::Never,
