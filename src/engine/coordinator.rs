@@ -76,7 +76,7 @@ impl Coordinator<'_> {
             self.handle_timeout();
             self.carry_out();
         }
-        // Whoever cancels waits for connections and files together as long as for either.
+        // A user who cancels waits for connections and files together as long as for either.
         let waited = self.ending.filter(|_| self.cancelled.is_some());
         let waited = waited.map_or(Duration::ZERO, |since| since.elapsed());
         self.clerk.finish(TEARDOWN.saturating_sub(waited).max(TEARDOWN / 10));
@@ -98,8 +98,8 @@ impl Coordinator<'_> {
         }
     }
 
-    /// It was cancelled or has failed, and whoever has not reported since is stuck in a system call
-    /// that nothing ends, such as a write into a pipe that nobody reads.
+    /// It was cancelled or has failed, and what has not reported since is stuck in a system call
+    /// that nothing ends, such as a write into a pipe that is not read.
     fn given_up(&mut self) -> bool {
         let lost = |id: &TransferId| {
             let transfer = self.fleet.transfer(*id);

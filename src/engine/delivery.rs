@@ -36,7 +36,7 @@ pub(crate) struct Delivery {
     /// Bytes that are in place.
     done: RangeSet,
     follower: Option<Follower>,
-    /// Of the follower, once that is with whoever publishes.
+    /// Of the follower, once that is with the thread that publishes.
     stopper: Option<Stopper>,
     /// It is hashed before it is published.
     hashed: bool,

@@ -18,7 +18,7 @@ struct Pile<T> {
     letters: VecDeque<T>,
     /// One of them cannot wait.
     urgent: bool,
-    /// The last time somebody looked there was something: more will come.
+    /// The last time it was looked there was something: more will come.
     flowing: bool,
     sleep: Sleep,
 }
@@ -29,7 +29,7 @@ enum Sleep {
     Awake,
     /// Only what is urgent.
     Light,
-    /// Anybody.
+    /// Anything.
     Deep,
 }
 

@@ -1,4 +1,4 @@
-//! What the coordinator hears: from connections, from files, from whoever cancels.
+//! What the coordinator hears: from connections, from files, from the user.
 
 use std::{
     thread,
@@ -23,7 +23,7 @@ pub(crate) enum Message {
     Conn(Conn, ConnEvent),
     /// From the files of a transfer.
     Store(TransferId, Stored),
-    /// Somebody wants it to end: a signal's number, or 0.
+    /// It is to end: a signal's number, or 0.
     Cancel(i32),
     /// A worker's thread has ended by a panic.
     Panicked,
@@ -51,7 +51,7 @@ impl Reporter {
     }
 
     pub(crate) fn report(&self, event: ConnEvent) {
-        // Whatever else a connection reports, somebody waits for.
+        // Whatever else a connection reports is waited for.
         let can_wait = matches!(event, ConnEvent::Wrote { .. });
         let message = Message::Conn(self.conn, event);
         if can_wait { self.inbox.send_soon(message) } else { self.inbox.send(message) }
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Stored {
     }
 }
 
-/// Tells the coordinator of a worker that ends by a panic: nobody else would.
+/// Tells the coordinator of a worker that ends by a panic: nothing else would.
 #[derive(Clone)]
 pub(super) struct Alarm(pub(super) Inbox<Message>);
 

@@ -1,4 +1,4 @@
-//! What a worker is sent: a queue, and a bell that is rung only for somebody who sleeps.
+//! What a worker is sent: a queue, and a bell that is rung only for a sleeper.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,7 @@ pub(super) enum Mail {
     Order(Conn, Order),
     /// No further order follows for this connection.
     Close(Conn),
-    /// Nothing follows for anybody.
+    /// Nothing follows for any connection.
     End,
 }
 
@@ -94,7 +94,7 @@ impl Post {
         queue.asleep
     }
 
-    /// Becomes readable when it is rung. Nobody needs to read it where edges are watched.
+    /// Becomes readable when it is rung. It need not be read where edges are watched.
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
         self.0.bell.as_fd()
     }

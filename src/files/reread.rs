@@ -8,7 +8,7 @@ use std::{fs::File, io, ops::Range, os::unix::fs::FileExt};
 /// The file cannot be read, or ends before the range does.
 pub type ReadBack = fn(&File, Range<u64>, &mut dyn FnMut(&[u8])) -> io::Result<()>;
 
-/// Bytes that are read back before somebody looks whether to go on.
+/// Bytes that are read back before it is asked whether to go on.
 pub(crate) const WINDOW: u64 = 4 << 20;
 
 /// Reads into a buffer: a [`ReadBack`] that is good anywhere.

@@ -85,7 +85,7 @@ pub(crate) struct Opened {
     pub(crate) finished: Option<Finished>,
     /// There was something on disk, and it is of no use: why.
     pub(crate) fresh: Option<String>,
-    /// Bytes that somebody damaged since.
+    /// Bytes that were damaged since.
     pub(crate) damaged: u64,
 }
 

@@ -85,7 +85,7 @@ struct Wire {
 /// What a host has for its members.
 #[derive(Debug)]
 struct Shares {
-    /// Connections that are nobody's share yet.
+    /// Connections that are in no transfer's share yet.
     left: usize,
     /// Members that have none yet.
     waiting: usize,

@@ -1,4 +1,4 @@
-//! Connections that are open, idle and nobody's.
+//! Connections that are open, idle and of no transfer.
 
 use std::{collections::VecDeque, net::IpAddr};
 

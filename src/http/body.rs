@@ -28,7 +28,7 @@ pub struct Decoder {
 /// What [`Decoder::decode`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// Octets of the input that were used (framing included); what follows belongs to nobody yet.
+    /// Octets of the input that were used (framing included); what follows was not looked at.
     pub used: usize,
     /// Where the body octets now lie in the buffer that was passed: within the used octets.
     pub body: Range<usize>,

@@ -5,7 +5,7 @@
 //! A journal is append-only. Its first record names what is being downloaded; most others are
 //! [`Claim`]s: that a range *is* in the part file, because bytes are written first and recorded
 //! after, and which checksum its bytes have. A claim stands for itself: whoever resumes reads the
-//! part file and drops the claims that do not hold, because somebody else may have changed it.
+//! part file and drops the claims that do not hold, because it may have been changed.
 //!
 //! Records cost no sync: what the kernel was given survives the end of this process, so in the same
 //! *epoch* (the same boot of the machine and the same mount of the filesystem) every claim counts.

@@ -47,7 +47,7 @@ pub(super) enum Next {
     Flush,
     /// Nothing: all of the body is written.
     Done,
-    /// Nothing: the span was shrunk, and the rest of the body is somebody else's.
+    /// Nothing: the span was shrunk, and the rest of the body is for another connection.
     Cut,
     /// Nothing: the peer has stalled.
     Stalled,
@@ -127,7 +127,8 @@ impl Flow {
         if self.watch.is_over(now) {
             return Next::Stalled;
         }
-        // What has come must not wait long for more; where nothing comes, nobody need look often.
+        // What has come must not wait long for more; where nothing comes, a look now and then
+        // does.
         let fill = !self.quiet || seen.out > 0;
         let owed = self.claimed.saturating_sub(self.position(seen.out));
         Next::Receive {
@@ -195,7 +196,7 @@ const ROOM_MIN: usize = 16 * 1024;
 /// next to nothing and progress is seen. A connection that is fast fills its buffer sooner.
 pub const FLUSH_AFTER: Duration = Duration::from_millis(20);
 
-/// How long a receive waits for the first byte before somebody looks at the clock.
+/// How long a receive waits for the first byte before the clock is looked at.
 pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Intake {
         &buffer[self.raw.clone()]
     }
 
-    /// Whether plaintext lies there that nobody asked for.
+    /// Whether plaintext lies there that was not asked for.
     pub(crate) fn has_raw(&self) -> bool {
         !self.raw.is_empty()
     }

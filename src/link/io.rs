@@ -64,7 +64,7 @@ pub struct Broken {
 pub enum Idle {
     /// Nothing: it can be used.
     Quiet,
-    /// Octets that nobody asked for.
+    /// Octets that were not asked for.
     Octets,
     /// Its end.
     Closed,

@@ -101,7 +101,7 @@ impl<I: Io> Link<I> {
         let (result, reusable) = match result {
             Ok(After::Reuse) => (Ok(()), !aborted),
             Ok(After::Close) => (Ok(()), false),
-            // The disk fails whether or not anybody wants the connection.
+            // The disk fails whether or not the connection is wanted.
             Err(failure @ Failure::Store { .. }) => (Err(failure), false),
             Err(_) if aborted => (Err(CANCELLED), false),
             Err(failure) => (Err(failure), false),
@@ -194,7 +194,7 @@ impl<I: Io> Link<I> {
                 if self.closed || self.intake.has_raw() { Err(Failure::Stale) } else { Ok(()) }
             }
             // On a connection that never served anything, early octets are not HTTP; on one that
-            // did, they belong to nobody.
+            // did, they belong to no answer.
             Idle::Octets | Idle::Closed => Err(Failure::Stale),
         }
     }

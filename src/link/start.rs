@@ -52,7 +52,7 @@ impl Start {
         self.first_byte
     }
 
-    /// Somebody looks at the clock, and the head is not complete.
+    /// It is this late, and the head is not complete.
     ///
     /// # Errors
     /// It takes too long.
@@ -65,7 +65,7 @@ impl Start {
     }
 
     /// What it means that the connection broke. Before the first octet of an answer, a kept-alive
-    /// one that turns out dead is nobody's failure (RFC 9112 section 9.3.1).
+    /// one that turns out dead has not failed (RFC 9112 section 9.3.1).
     pub(super) fn broke(&self, errno: i32) -> Failure {
         match self.first_byte {
             None if self.reused => Failure::Stale,

@@ -48,7 +48,7 @@ impl Watch {
     }
 }
 
-/// Notices that nobody looked at the clock for longer than anybody waits: then it was this process
+/// Notices that the clock was not looked at for longer than any wait: then it was this process
 /// that stood still (SIGSTOP, a frozen container, a machine that is out of breath), and what the
 /// peer did meanwhile is not known yet.
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +57,12 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// Somebody looks `now`.
+    /// The clock is looked at.
     pub(crate) fn new(now: Duration) -> Self {
         Self { last: now }
     }
 
-    /// Somebody looks `now`: how long this process stood still before.
+    /// The clock is looked at: how long this process stood still before.
     pub(crate) fn missed(&mut self, now: Duration) -> Duration {
         let gap = now.saturating_sub(self.last);
         self.last = now;
@@ -70,7 +70,7 @@ impl Pulse {
     }
 }
 
-/// Whoever waits looks at the clock more often than this, if it is let run.
+/// A wait ends more often than this, if it is let run.
 const LATE: Duration = Duration::from_millis(700);
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ pub enum Event {
     Conn(Conn, ConnEvent),
     /// At its store.
     Store(StoreEvent),
-    /// Somebody wants it to end: a signal, or a failure outside of it. The failure is what will be
+    /// It is to end: a signal, or a failure outside of it. The failure is what will be
     /// reported unless there is one already.
     Stop(Failure),
 }

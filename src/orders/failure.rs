@@ -248,7 +248,7 @@ pub enum Failure {
 pub enum Verdict {
     /// Another attempt may succeed: ask again for what is missing.
     Retry,
-    /// As `Retry`, but nobody's fault: it costs nothing of the budget.
+    /// As `Retry`, but no failure: it costs nothing of the budget.
     RetryFree,
     /// The answer was a lie or garbage. Another replica may answer better: a few attempts, then
     /// it is final.

@@ -95,8 +95,8 @@ pub struct Policy {
     pub finished: Option<Finished>,
 }
 
-/// A published file of which it is known what it was when it was published, and that nobody changed
-/// it since.
+/// A published file of which it is known what it was when it was published, and that it was not
+/// changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// Its length in bytes.

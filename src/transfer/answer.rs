@@ -248,7 +248,7 @@ impl Transfer {
         }
     }
 
-    /// The answer's body lies at `range`: the rest of what was leased for it is nobody's.
+    /// The answer's body lies at `range`: the rest of what was leased for it is free.
     pub(super) fn take_body(&mut self, conn: Conn, range: Range<u64>) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let State::Busy(job) = &mut link.state else { return };

@@ -269,7 +269,7 @@ impl Edition {
 
     /// Whether the entity tag of an answer of a place speaks against the bytes that are there: the
     /// place named another one before, or any place a strong one. What an earlier run left under a
-    /// date may be of a tag that nobody knows any more.
+    /// date may be of a tag that is not known any more.
     pub(super) fn is_contradicted(&self, place: usize, theirs: &Validators) -> bool {
         let Some(tag) = &theirs.etag else { return false };
         let before = self.find(place).and_then(|find| find.tag.as_ref());

@@ -82,8 +82,8 @@ impl Transfer {
             && !self.places.live().any(|(place, _)| waits(place))
     }
 
-    /// What places failed at is asked of them again. Whoever goes on failing is dropped in the end,
-    /// or the failure is the transfer's.
+    /// What places failed at is asked of them again. One that goes on failing is dropped in the
+    /// end, or the failure is the transfer's.
     fn forgive(&mut self) {
         self.edition.work.readmit();
         for place in self.places.all_mut() {

@@ -186,7 +186,7 @@ impl Transfer {
         if !calm {
             self.pump();
         }
-        // A time that this event has overtaken is not ahead any more, so nobody would wake for it.
+        // A time that this event has overtaken is not ahead any more, so nothing would wake for it.
         if self.timeouts().any(|time| time <= self.now) {
             self.handle_timeout(self.now);
         }
@@ -352,7 +352,7 @@ impl Transfer {
         }
         self.commands.push_back(Command::Close { conn });
         if let State::Busy(mut job) = link.state {
-            // Nothing can come of it any more, so nobody has to wait for its end.
+            // Nothing can come of it any more, so its end is not waited for.
             if job.is_awaiting() && std::mem::take(&mut job.leased) {
                 self.edition.work.give_back(job.at..job.span.end);
             }

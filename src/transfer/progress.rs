@@ -33,7 +33,7 @@ impl Transfer {
         false
     }
 
-    /// It could not be opened, or died idle; the latter is nobody's fault.
+    /// It could not be opened, or died idle; the latter is no failure.
     fn on_failed(&mut self, conn: Conn, failure: Failure) {
         let Some(link) = self.links.remove(&conn) else { return };
         match &link.state {

@@ -198,7 +198,7 @@ impl Transfer {
         }
     }
 
-    /// A kept-alive connection that was dead already is nobody's fault; but a span is excused once,
+    /// A kept-alive connection that was dead already is no failure; but a span is excused once,
     /// or one that is never served would find them all dead.
     fn is_excused(&self, lost: &Lost) -> bool {
         let once = lost.range.is_none() || self.policy.retries == 0 || !lost.blame.excused;

@@ -20,7 +20,7 @@ pub(super) struct Budget {
     streak_since: Duration,
     poor: u32,
     spent: u32,
-    /// Failures that were charged to nobody since bytes came.
+    /// Failures that were not charged since bytes came.
     excused: u32,
     random: u64,
 }
@@ -59,12 +59,12 @@ impl Budget {
         self.excused = 0;
     }
 
-    /// Whether one more failure may be charged to nobody.
+    /// Whether one more failure may go uncharged.
     pub(super) fn may_excuse(&self) -> bool {
         self.excused < EXCUSED_MAX
     }
 
-    /// A failure is charged to nobody.
+    /// A failure is not charged.
     pub(super) fn excuse(&mut self) {
         self.excused = self.excused.saturating_add(1);
     }
@@ -145,7 +145,7 @@ fn rich(total: Option<u64>) -> u64 {
 /// From so many bytes on an attempt is worth its while whatever the object's length.
 const RICH: u64 = 16 << 10;
 
-/// Failures between two bytes of progress that may be charged to nobody.
+/// Failures between two bytes of progress that may go uncharged.
 const EXCUSED_MAX: u32 = 64;
 
 /// Attempts in a row that may bring next to nothing.

@@ -61,7 +61,7 @@ impl Transfer {
         }
     }
 
-    /// The tail of a span was given up: it is nobody's.
+    /// The tail of a span was given up: it is free.
     pub(super) fn on_shrunk(&mut self, conn: Conn, attempt: Attempt, end: u64) {
         let Some(job) = self.links.attempt_mut(conn, attempt) else { return };
         if job.at <= end && end < job.span.end {

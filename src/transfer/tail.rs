@@ -147,7 +147,7 @@ impl Crew {
         others.filter_map(|(_, rate)| *rate).chain(self.typical).max()
     }
 
-    /// Whether most of the others have moved since then, or somebody at another place.
+    /// Whether most of the others have moved since then, or one at another place.
     fn is_lively(&self, place: usize, job: &Job, since: Duration) -> bool {
         let (mut all, mut alive, mut elsewhere) = (0, 0, 0);
         for signs in &self.signs {
@@ -184,7 +184,7 @@ const LAG: u32 = 8;
 /// laggard still owes comes sooner from there.
 const LAG_AT_THE_END: u32 = 4;
 
-/// Nobody is too slow before this.
+/// No connection is too slow before this.
 const LEAST: Duration = Duration::from_millis(200);
 
 /// No average is believed before this, nor before the others bring half a stride.

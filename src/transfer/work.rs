@@ -1,4 +1,4 @@
-//! The bytes of the object: which are there, which are nobody's, and which gave trouble.
+//! The bytes of the object: which are there, which are free, and which gave trouble.
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
@@ -82,7 +82,7 @@ impl Work {
         work
     }
 
-    /// The complete length is known now: everything that is not there is nobody's yet.
+    /// The complete length is known now: everything that is not there is free.
     pub(super) fn set_total(&mut self, total: u64) {
         self.total = Some(total);
         self.free = RangeSet::new();
@@ -113,7 +113,7 @@ impl Work {
         self.done.frontier(0)
     }
 
-    /// Bytes that are nobody's and may be leased.
+    /// Free bytes that may be leased.
     pub(super) fn free_bytes(&self) -> u64 {
         let within = |gap: Range<u64>| gap.end.min(self.reach.end).saturating_sub(gap.start);
         self.free.iter().map(within).sum()
@@ -176,7 +176,7 @@ impl Work {
         }
     }
 
-    /// Takes exactly this span, whoever it belongs to (the request that was just believed).
+    /// Takes exactly this span, free or not (the request that was just believed).
     pub(super) fn claim(&mut self, span: Range<u64>) {
         self.blame.retain(|at, _| !span.contains(at));
         self.free.remove(span);
@@ -191,7 +191,7 @@ impl Work {
         self.done_bytes = self.done.len();
     }
 
-    /// A span, or what is left of one, is nobody's again.
+    /// A span, or what is left of one, is free again.
     pub(super) fn give_back(&mut self, span: Range<u64>) {
         if self.total.is_some() && !span.is_empty() {
             self.free.insert(span);
@@ -241,7 +241,7 @@ impl Work {
         self.any_open(|blame| blame.due <= now)
     }
 
-    /// Whether there is no free span that may be asked of anybody, or one that may be asked of this
+    /// Whether there is no free span that may be asked for at all, or one that may be asked of this
     /// place.
     pub(super) fn suits(&self, now: Duration, place: usize) -> bool {
         let open = |blame: &Blame| blame.due <= now && !blame.shuns(place);

@@ -92,7 +92,7 @@ impl Worker {
                 thread::sleep(PAUSE);
             }
             for event in events.drain(..) {
-                // The bell is nobody's number.
+                // The bell is no connection's number.
                 let conn = Conn(event.data.u64());
                 if self.tasks.get(&conn).is_some_and(|task| task.turn.event()) {
                     self.poll(conn);

@@ -45,7 +45,7 @@ pub(in crate::engine) fn start(
 
 /// Reads mail until no more follows, and waits for the last connection to end.
 async fn run(post: Post, ready: Sender<io::Result<()>>) {
-    // Nobody is woken through tokio from another thread: that writes to a descriptor of tokio's,
+    // No thread is woken through tokio from another thread: that writes to a descriptor of tokio's,
     // and panics where the write fails; such a panic is to end this thread and no other.
     let bell = match raw::watch(post.bell()) {
         Ok(bell) => bell,

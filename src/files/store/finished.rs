@@ -1,5 +1,5 @@
 //! What is known of a file that was published before: which version it was, in an extended
-//! attribute of its own, and that nobody changed it since.
+//! attribute of its own, and that it was not changed since.
 //!
 //! The attribute (xattr(7), `user.uget.version`) is written to the part file right before the
 //! rename, so that it comes with the name. It holds a hash of the URL (never the URL, which may
