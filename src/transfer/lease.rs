@@ -159,7 +159,9 @@ impl Transfer {
                 continue;
             }
             let piece = self.piece_for(conn);
-            if let Some((span, blame)) = self.lease_at(conn, piece, place) {
+            let extra = self.is_extra(conn);
+            let lease = self.edition.work.lease(self.now, piece, place, extra);
+            if let Some((span, blame)) = lease {
                 self.request_part(conn, place, span, blame);
                 busy += 1;
             } else if splits > 0 {
@@ -176,15 +178,6 @@ impl Transfer {
         let Some(link) = self.links.get(&conn).filter(|link| !link.proven) else { return false };
         let others = self.links.proven(link.place);
         self.places.at(link.place).is_some_and(|of| of.crowd.is_beyond(others))
-    }
-
-    /// The next free span for a place. What it refused goes to another place, unless nothing runs
-    /// anywhere: then it would go nowhere.
-    fn lease_at(&mut self, conn: Conn, piece: Piece, place: usize) -> Option<(Range<u64>, Blame)> {
-        let alone = self.links.busy() == 0;
-        let (now, extra, work) = (self.now, self.is_extra(conn), &mut self.edition.work);
-        let lease = work.lease(now, piece, place, extra);
-        if lease.is_none() && alone { work.lease(now, piece, ANYWHERE, extra) } else { lease }
     }
 
     /// How much the next lease on a connection takes.
@@ -318,6 +311,3 @@ impl Transfer {
         self.commands.push_back(if keep { Command::Keep } else { Command::Publish { total } });
     }
 }
-
-/// No place: nothing was ever refused there.
-const ANYWHERE: usize = usize::MAX;
