@@ -182,11 +182,11 @@ impl Inlet {
 impl Outlet {
     /// Waits for bytes, as long as `patience`. What [`Self::bytes`] has is consumed first.
     pub(crate) fn next(&mut self, patience: Duration) -> Next {
+        let mut state = self.stream.lock();
         if !self.bytes().is_empty() {
-            return Next::Bytes;
+            return if state.flow == Flow::Closed { Next::Broken } else { Next::Bytes };
         }
         let until = Instant::now() + patience;
-        let mut state = self.stream.lock();
         let piece = loop {
             if state.flow == Flow::Closed {
                 return Next::Broken;

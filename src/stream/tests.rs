@@ -123,6 +123,12 @@ fn a_consumer_that_is_gone_takes_nothing() {
     inlet.write(&[1], 0).unwrap();
     inlet.close();
     assert_eq!(outlet.next(LONG), Next::Broken, "it is cancelled");
+    let (inlet, mut outlet) = stream(SHAPE);
+    inlet.write(&[1, 2], 0).unwrap();
+    assert_eq!(outlet.next(LONG), Next::Bytes);
+    outlet.consume(1);
+    inlet.close();
+    assert_eq!(outlet.next(LONG), Next::Broken, "also in the middle of a piece");
 }
 
 #[test]

@@ -105,6 +105,11 @@ impl Transfer {
     /// Takes a step of the ramp if it is time.
     pub(super) fn ramp_up(&mut self) {
         let outlook = self.outlook();
+        let due = self.edition.ramp.next_timeout().is_some_and(|at| at <= self.now);
+        if due && self.edition.work.is_held_back() && !self.edition.work.has_due(self.now) {
+            // It is the consumer of a stream that takes its time.
+            return self.edition.ramp.again(self.now, outlook);
+        }
         self.edition.ramp.handle_timeout(self.now, outlook);
     }
 

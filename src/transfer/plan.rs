@@ -64,7 +64,11 @@ pub(super) fn piece(policy: &Policy, pace: &Pace, left: u64, connections: usize)
         0 | 1 if policy.window.is_none() => return Piece::All,
         _ => left / (2 * connections as u64),
     };
-    let size = pace.worth(ROUND_TRIPS).max(FIRST_PART).min(pace.step());
+    let (trips, first) = match policy.window {
+        None => (ROUND_TRIPS, FIRST_PART),
+        Some(_) => (ROUND_TRIPS / 2, FIRST_PART / 2),
+    };
+    let size = pace.worth(trips).max(first).min(pace.step());
     Piece::About(even(size.min(fair).clamp(MIN_PART, MAX_PART), grain))
 }
 
@@ -85,7 +89,8 @@ fn even(size: u64, grain: u64) -> u64 {
     size / unit * unit
 }
 
-/// The time that a part takes at least, in round trips of its connection: 5 % are lost to them.
+/// The time that a part takes at least, in round trips of its connection: 5 % are lost to them. Of
+/// a stream half as many: what its consumer is not given soon is in no cache any more.
 const ROUND_TRIPS: u32 = 20;
 
 /// The first part of a connection.

@@ -98,6 +98,21 @@ impl Ramp {
         }
     }
 
+    /// What came meanwhile says nothing of what the connections can do: it is measured anew.
+    pub(super) fn again(&mut self, now: Duration, outlook: Outlook) {
+        let bytes = outlook.done;
+        self.reports = 0;
+        self.step = match self.step {
+            Step::Settled => Step::Settled,
+            Step::First { .. } => {
+                Step::First { since: now, bytes, until: now.saturating_add(outlook.cost.time()) }
+            }
+            Step::Warm { .. } | Step::Count { .. } => {
+                Step::Count { since: now, bytes, until: now.saturating_add(outlook.cost.count()) }
+            }
+        };
+    }
+
     /// Takes a step if it is time.
     pub(super) fn handle_timeout(&mut self, now: Duration, outlook: Outlook) {
         match self.step {

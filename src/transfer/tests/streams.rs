@@ -9,7 +9,7 @@ const TOTAL: u64 = 64 * MIB;
 
 /// Two connections and a window of four parts.
 fn windowed() -> Policy {
-    Policy { window: Some(4 * MIB), ..policy(2) }
+    Policy { window: Some(4 * MIB), part_size: Some(MIB), ..policy(2) }
 }
 
 /// The second connection has its part, too.
@@ -52,6 +52,25 @@ fn what_is_asked_for_has_its_room() {
     script.wrote(0, 0, 0..MIB);
     assert_eq!(asked(&consumed(&mut script, MIB / 4)), None);
     assert_eq!(asked(&consumed(&mut script, MIB)), Some((1, 3 * MIB..4 * MIB)));
+}
+
+#[test]
+fn a_slow_consumer_is_no_reason_for_more_connections() {
+    let auto = Policy { connections: Connections::Auto { max: 16 }, ..windowed() };
+    let (mut script, _) = Script::probed(auto, TOTAL);
+    script.now = Duration::from_millis(1);
+    let mut commands = brought(&mut script, 0, 0, 0..MIB);
+    // One connection has filled the window long ago.
+    while let Some((_, span)) = asked(&commands) {
+        let attempt = span.start / (MIB / 2) - 1;
+        commands = brought(&mut script, 0, attempt, span);
+    }
+    for _ in 0..50 {
+        let Some(next) = script.transfer.next_timeout() else { return };
+        script.now = next;
+        script.transfer.handle_timeout(next);
+        assert_eq!(script.commands().len(), 0);
+    }
 }
 
 #[test]
