@@ -60,6 +60,8 @@ impl Members {
     pub(super) fn next(&mut self, content: &mut Content) -> Result<Option<Member>, Failure> {
         let mut said = self.for_all.clone();
         let mut begun = false;
+        // All extended headers of a member together: they are held until it comes.
+        let mut room = RECORDS;
         loop {
             content.pass(std::mem::take(&mut self.padding), |_| Ok(()))?;
             let mut bytes = [0; BLOCK];
@@ -78,7 +80,8 @@ impl Members {
             match extension(&block) {
                 None => return self.member(&block, said, content).map(Some),
                 Some(what) => {
-                    let text = small(content, block.size()?, what.limit())?;
+                    let text = small(content, block.size()?, what.limit().min(room))?;
+                    room -= text.len() as u64;
                     begun |= !matches!(what, Extension::ForAll | Extension::Label);
                     match what {
                         Extension::Name => said.path = Some(until_nul(text)),

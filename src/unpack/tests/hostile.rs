@@ -278,6 +278,11 @@ fn headers_that_cannot_be_right() {
     refused(&Archive::new().pax(b'g', &[("path", b"y")]).file("x", "").end(), "for all");
     let long = Entry { content: vec![b'x'; 9 << 10], ..Entry::new(b'L', "long") };
     refused(&Archive::new().entry(&long).file("x", "").end(), "too long");
+    let long = [b"600000 SCHILY.xattr.user.a=", &[b'x'; 599_972][..], b"\n"].concat();
+    let one = Entry { content: long, ..Entry::new(b'x', "pax") };
+    let world = World::new();
+    world.extract(&Archive::new().entry(&one).file("x", "").end(), &Unpack::default()).unwrap();
+    refused(&Archive::new().entry(&one).entry(&one).file("x", "").end(), "too long");
     let records = Entry { size: Some(b"00004000001\0".to_vec()), ..Entry::new(b'x', "pax") };
     refused(&Archive::new().entry(&records).file("x", "").end(), "too long");
 }
