@@ -276,6 +276,9 @@ fn unpacked(url: &Url, options: &Options, patience: &Patience) -> Result<unpack:
 /// A descriptor that takes what was decompressed.
 fn taking(descriptor: Descriptor) -> unpack::Place {
     unpack::Place::stream(Box::new(move |mut bytes: &[u8]| {
+        if bytes.is_empty() && descriptor.is_deserted() {
+            return Err(descriptor.deserted());
+        }
         while !bytes.is_empty() {
             let count = descriptor.write(bytes)?;
             bytes = bytes.get(count..).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     io::{self, BufRead, Read},
     rc::Rc,
+    sync::Weak,
 };
 
 /// What is known of the input from outside the decoders that hold it.
@@ -32,12 +33,16 @@ pub(super) struct Fetched<R> {
     start: usize,
     end: usize,
     taken: Rc<Taken>,
+    /// Goes with what takes the content.
+    taker: Weak<()>,
 }
 
 impl<R: Read> Fetched<R> {
-    pub(super) fn new(input: R) -> Self {
+    /// An input that may say that nothing came for a while ([`io::ErrorKind::TimedOut`]): it is
+    /// asked again as long as there is a `taker`.
+    pub(super) fn new(input: R, taker: Weak<()>) -> Self {
         let buffer = vec![0; BUFFER];
-        Self { input, buffer, start: 0, end: 0, taken: Rc::default() }
+        Self { input, buffer, start: 0, end: 0, taken: Rc::default(), taker }
     }
 
     pub(super) fn taken(&self) -> Rc<Taken> {
@@ -61,6 +66,11 @@ impl<R: Read> Fetched<R> {
         let read = loop {
             match self.input.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    if self.taker.strong_count() == 0 {
+                        return Err(io::ErrorKind::BrokenPipe.into());
+                    }
+                }
                 result => break result,
             }
         };

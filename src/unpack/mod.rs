@@ -64,7 +64,8 @@ impl fmt::Debug for Into {
     }
 }
 
-/// Takes all of some bytes.
+/// Takes all of some bytes. Where it is given none, nothing has come for a while, and it may say
+/// that nothing is wanted any more.
 pub type Sink = Box<dyn FnMut(&[u8]) -> Result<(), Failure> + Send>;
 
 impl Place {
@@ -119,7 +120,8 @@ pub struct Staged {
 }
 
 /// Unpacks `input` into `place`, to its end. It is decoded on this thread and written on another; a
-/// decoder may use `memory` for its window, in bytes.
+/// decoder may use `memory` for its window, in bytes. An input that says that nothing came for a
+/// while ([`io::ErrorKind::TimedOut`]) is asked again, unless it is known already how this ends.
 ///
 /// # Errors
 /// The input's; or [`Failure::Archive`], [`Failure::Store`].

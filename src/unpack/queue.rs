@@ -1,8 +1,12 @@
 //! Between the thread that decodes and the one that writes: a few buffers that go round.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::{
     coding::Coding,
@@ -16,6 +20,8 @@ use crate::orders::{ArchiveFault, Failure};
 pub(super) struct Filling {
     full: Sender<Result<Vec<u8>, Failure>>,
     empty: Receiver<Vec<u8>>,
+    /// Whether the other end is there still, for as long as there is nothing to send it.
+    taker: Weak<()>,
 }
 
 /// The receiving end: the decoded content, in order.
@@ -25,6 +31,7 @@ pub(super) struct Content {
     buffer: Vec<u8>,
     start: usize,
     over: bool,
+    _alive: Arc<()>,
 }
 
 /// The two ends of a queue.
@@ -35,16 +42,17 @@ pub(super) fn queue() -> (Filling, Content) {
         // There is room for all of them.
         let _ = back.try_send(Vec::new());
     }
-    let content =
-        Content { full: incoming, empty: back, buffer: Vec::new(), start: 0, over: false };
-    (Filling { full, empty }, content)
+    let alive = Arc::new(());
+    let filling = Filling { full, empty, taker: Arc::downgrade(&alive) };
+    let (buffer, start, over) = (Vec::new(), 0, false);
+    (filling, Content { full: incoming, empty: back, buffer, start, over, _alive: alive })
 }
 
 impl Filling {
     /// Decodes `input` to its end, unless the other end is gone before. What fails is the last
     /// thing that is sent; an end is an empty buffer. Returns the input's error, if that failed.
     pub(super) fn run(self, input: impl Read, memory: u64, ratio: Ratio) -> Option<io::Error> {
-        let input = Fetched::new(input);
+        let input = Fetched::new(input, Weak::clone(&self.taker));
         let taken = input.taken();
         let last = self.decode(input, &taken, memory, ratio).map(|()| Vec::new());
         let error = taken.error();
@@ -92,6 +100,18 @@ impl Content {
             self.over = self.buffer.is_empty();
         }
         Ok(self.buffer.get(self.start..).unwrap_or_default())
+    }
+
+    /// The same, waiting for no longer than this: `None` where nothing has come.
+    pub(super) fn soon(&mut self, patience: Duration) -> Result<Option<&[u8]>, Failure> {
+        if self.start == self.buffer.len() && !self.over {
+            let mut next = Select::new();
+            next.recv(&self.full);
+            if next.ready_timeout(patience).is_err() {
+                return Ok(None);
+            }
+        }
+        self.next().map(Some)
     }
 
     /// So much of it is used.

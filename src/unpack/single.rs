@@ -1,5 +1,7 @@
 //! A compressed file's content, to wherever it goes.
 
+use std::time::Duration;
+
 use super::{gauge::Gauge, limit::Budget, queue::Content};
 use crate::orders::Failure;
 
@@ -11,7 +13,11 @@ pub(super) fn write(
     mut sink: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     loop {
-        let next = content.next()?;
+        // What takes nothing may say so while nothing comes.
+        let Some(next) = content.soon(LOOK)? else {
+            sink(&[])?;
+            continue;
+        };
         if next.is_empty() {
             return Ok(());
         }
@@ -22,3 +28,6 @@ pub(super) fn write(
         content.take(count);
     }
 }
+
+/// How often to look whether what comes is still wanted.
+const LOOK: Duration = Duration::from_millis(200);

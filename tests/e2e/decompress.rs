@@ -11,7 +11,7 @@ use crate::{
 };
 
 e2e_test!(every_coding_is_decompressed, |t| {
-    let plain = Object::random(910, 3 * MIB);
+    let plain = Object::random(910, MIB);
     for (name, coding) in CODINGS.into_iter().skip(1) {
         let packed = Object::from_bytes(coding(plain.bytes()));
         let origin = Origin::of(&packed).start();
@@ -59,4 +59,19 @@ e2e_test!(what_is_decompressed_has_a_limit, |t| {
     t.refuses(&run("4999"), 63);
     run("5000").succeeds();
     assert_eq!(fs::read(t.path("file")).unwrap(), [7; 5000]);
+});
+
+e2e_test!(a_reader_that_leaves_is_noticed, |t| {
+    let packed = Object::from_bytes(archive::gzip(Object::random(912, 4 * MIB).bytes()));
+    let origin = Origin::of(&packed)
+        .mode(Mode::Stall { from: 0, times: usize::MAX, at: 2 * MIB as u64 })
+        .start();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let args = ["-j1", "--decompress", "-o", "-", &origin.url()];
+    let running = t.uget(args).stdout(writer).start();
+    std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+    drop(reader);
+    let output = running.wait();
+    output.fails_with(&[23, 141]);
+    output.check(output.took < at_once(), "it waited for the server");
 });

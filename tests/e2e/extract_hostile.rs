@@ -97,3 +97,14 @@ e2e_test!(archives_that_grow, |t| {
     let bomb = archive::zst(&Archive::new().file("zeros", vec![0; 100 * MIB]).end());
     refused(t, bomb, 102, "--max-extracted", &[]);
 });
+
+e2e_test!(what_is_bad_is_told_while_the_server_is_silent, |t| {
+    let bad = Archive::new().file("../x", "x").file("noise", Object::random(901, 2 * MIB).bytes());
+    let origin = Origin::of(&Object::from_bytes(bad.end()))
+        .mode(Mode::Stall { from: 0, times: usize::MAX, at: MIB as u64 })
+        .start();
+    let output = t.uget(["-j1", "--extract", "dir", &origin.url()]).run();
+    output.fails(102).says("../x");
+    output.check(output.took < at_once(), "it waited for the server");
+    t.holds_only(&output, &[]);
+});
