@@ -28,6 +28,7 @@ use crate::{
         coordinator::Coordinator,
         delivery::Delivery,
         feed::Feed,
+        plain::Decoding,
         shelf::{Shelf, no_thread},
         tap::Tap,
     },
@@ -35,7 +36,7 @@ use crate::{
     event::{Counter, Event, Observer},
     files::{
         checks::Checks,
-        output::{self, Ready, Start},
+        output::{self, Flow, Ready, Start},
         patience::Patience,
         reread::{self, ReadBack},
     },
@@ -134,6 +135,10 @@ impl Download {
     /// # Errors
     /// Whatever went wrong first.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Report, Error> {
+        if self.options.is_contradictory() {
+            let why = "coded content is neither unpacked nor cut";
+            return Err(Error::new(ErrorKind::Usage, why));
+        }
         let started = Instant::now();
         observer.on(&Event::Started { url: http::redact(&self.url) });
         self.learn(started, observer)?;
@@ -165,7 +170,12 @@ impl Download {
         let outgoing = match ready.output.flow() {
             Some(flow) => {
                 let (rules, gauge) = (self.options.unpack.clone(), self.gauge());
-                let consumer = unpacking::consumer(flow, rules, gauge, means.decoding, checks.sync);
+                let consumer = match flow {
+                    Flow::Plain(to) if self.options.compressed => {
+                        Box::new(Decoding::new(to, self.options.max_size))
+                    }
+                    flow => unpacking::consumer(flow, rules, gauge, means.decoding, checks.sync),
+                };
                 let (tap, feed) = self.stream(&means, &checks);
                 Some(Outgoing::consumed(tap, feed, consumer, &self.inbox)?)
             }
@@ -177,7 +187,10 @@ impl Download {
         let tap = outgoing.as_ref().map(Outgoing::tap);
         let delivery = Delivery::new(&self.url, tap.clone(), hashed, self.counter.clone());
         let shelf = Shelf::new(output, tap, done, computed, checks);
-        let shelf = shelf.dump_header(self.options.dump_header.clone());
+        let mut shelf = shelf.dump_header(self.options.dump_header.clone());
+        if self.options.compressed {
+            shelf = shelf.decode(self.options.max_size);
+        }
         let transfer = Transfer::new(self.url.clone(), means.policy.clone(), held, Duration::ZERO);
         let around = (connector, started, observer);
         let report = self.go(means, transfer, (delivery, shelf), outgoing, around)?;
@@ -340,6 +353,7 @@ fn policy(url: &Url, options: &Options, connections: Connections) -> Result<Poli
         first_part: options.part_size.unwrap_or(defaults.first_part),
         min_split: options.min_split.unwrap_or(defaults.min_split),
         slice: options.slice(),
+        compressed: options.compressed,
         pin: options.pin,
         digest: !options.digests.is_empty(),
         retries: options.retries,
@@ -348,7 +362,8 @@ fn policy(url: &Url, options: &Options, connections: Connections) -> Result<Poli
         retry_all: options.retry_all_errors,
         restart_on_change: options.restart_on_change,
         max_time: options.max_time,
-        max_size: options.max_size,
+        // Of coded content what is decoded is counted.
+        max_size: options.max_size.filter(|_| !options.compressed),
         max_redirects: options.max_redirects,
         allow_downgrade: options.allow_downgrade,
         fields,

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Receive,
     /// The certificate is not trusted.
     Certificate,
+    /// The content is not coded as it says, or in a way that was not asked for.
+    Coding,
     /// Larger than `--max-size`.
     TooLarge,
     /// The digest differs.
@@ -76,6 +78,7 @@ impl ErrorKind {
             Self::TooManyRedirects => "too-many-redirects",
             Self::Receive => "receive",
             Self::Certificate => "certificate",
+            Self::Coding => "coding",
             Self::TooLarge => "too-large",
             Self::Digest => "digest",
             Self::Changed => "changed",

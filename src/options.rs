@@ -333,6 +333,9 @@ pub struct Options {
     /// What window and buffers of a stream may take together, in bytes, 2 MiB at least; 128 MiB,
     /// or less where there is little.
     pub memory: Option<u64>,
+    /// Let the content be coded on its way (gzip, br, zstd), and decode it: one stream that cannot
+    /// be resumed. Digests and [`Self::max_size`] are of what is decoded.
+    pub compressed: bool,
     /// Where to write the head of the answer that was accepted, as it came, before the first byte
     /// of its body: not of redirects, refusals and other answers that were not.
     pub dump_header: Option<HeaderDump>,
@@ -398,6 +401,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether content that may be coded is to be unpacked or cut besides.
+    pub(crate) fn is_contradictory(&self) -> bool {
+        let unpacks = self.unpack.decompress || matches!(self.target, Target::Extract(_));
+        self.compressed && (unpacks || self.slice().is_some())
+    }
+
     /// The slice that is wanted: `0-` is everything, and none.
     pub(crate) fn slice(&self) -> Option<RangeSpec> {
         self.range.filter(|range| *range != RangeSpec::From(0))
@@ -411,6 +420,7 @@ impl Default for Options {
             target: Target::Directory(PathBuf::from(".")),
             remote_name: false,
             range: None,
+            compressed: false,
             dump_header: None,
             connections: policy.connections,
             part_size: policy.part_size,

@@ -224,6 +224,9 @@ pub(crate) struct LimitArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Request and credentials (for the first origin only)")]
 pub(crate) struct RequestArgs {
+    /// Let the content be coded on its way (gzip, br, zstd), and decode it; one stream, no resuming
+    #[arg(long, conflicts_with_all = ["range", "extract", "decompress"])]
+    pub(crate) compressed: bool,
     /// Send this field, or the lines of FILE; repeatable
     #[arg(short = 'H', long = "header", value_name = "'N: V'|@FILE")]
     pub(crate) headers: Vec<String>,

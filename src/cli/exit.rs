@@ -22,6 +22,7 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::TooManyRedirects => 47,
         ErrorKind::Receive => 56,
         ErrorKind::Certificate => 60,
+        ErrorKind::Coding => 61,
         ErrorKind::TooLarge => 63,
         ErrorKind::Digest => 100,
         ErrorKind::Changed => 101,
@@ -45,17 +46,18 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const HELP: &str = "\
 Exit codes (curl's where curl has one):
     0  complete, and verified where a digest was given
-    1  a defect of uget                   33  ranges were required and refused
-    2  usage                              35  TLS handshake failed
-    3  bad URL                            36  cannot resume from what is on disk
-    5  proxy not resolved                 47  too many redirects
-    6  host not resolved                  56  receive failed
-    7  cannot connect                     60  certificate not trusted
+    1  a defect of uget                   35  TLS handshake failed
+    2  usage                              36  cannot resume from what is on disk
+    3  bad URL                            47  too many redirects
+    5  proxy not resolved                 56  receive failed
+    6  host not resolved                  60  certificate not trusted
+    7  cannot connect                     61  the content is badly coded
     8  the server broke HTTP              63  larger than --max-size or --max-extracted
    18  the transfer ended short          100  digest mismatch
    22  HTTP status 400 or above          101  the resource changed meanwhile
    23  write error                       102  the archive is damaged or refused
-   28  timeout                       129/130/143  SIGHUP / SIGINT / SIGTERM";
+   28  timeout                       129/130/143  SIGHUP / SIGINT / SIGTERM
+   33  ranges were required and refused";
 
 #[cfg(test)]
 mod tests {
@@ -82,6 +84,7 @@ mod tests {
             (ErrorKind::TooManyRedirects, 47),
             (ErrorKind::Receive, 56),
             (ErrorKind::Certificate, 60),
+            (ErrorKind::Coding, 61),
             (ErrorKind::TooLarge, 63),
             (ErrorKind::Digest, 100),
             (ErrorKind::Changed, 101),

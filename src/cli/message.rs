@@ -65,6 +65,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         | ErrorKind::Receive
         | ErrorKind::Digest
         | ErrorKind::Archive
+        | ErrorKind::Coding
         | ErrorKind::Cancelled(_) => None,
     };
     error.hint().map(str::to_owned).or_else(|| of_kind().map(str::to_owned))

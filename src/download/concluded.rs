@@ -86,12 +86,14 @@ fn report(
 ) -> Report {
     let transfer_elapsed = delivery.transfer_elapsed();
     let url = delivery.url().to_owned();
-    let Published { path, digests: checked } = delivery.published;
+    let Published { path, digests: checked, size: decoded } = delivery.published;
+    let size = decoded.unwrap_or(view.done);
+    let headers = account.head.map(|head| Headers::of(&head, Some(size)));
     Report {
         url,
         final_url: http::redact(&account.final_url),
         path,
-        size: view.done,
+        size,
         slice: account
             .extent
             .filter(|of| !of.is_all())
@@ -100,8 +102,11 @@ fn report(
         resumed: view.resumed,
         etag: account.validators.etag.as_ref().map(tag),
         last_modified: account.validators.last_modified.map(|(text, _)| text),
-        headers: account.head.map(|head| Headers::of(&head, Some(view.done))),
-        content_encoding: account.content_encoding,
+        headers: match decoded {
+            Some(_) => headers.map(Headers::decoded),
+            None => headers,
+        },
+        content_encoding: account.content_encoding.filter(|_| decoded.is_none()),
         members: None,
         extracted: None,
         digests: digests(checked),

@@ -89,6 +89,10 @@ impl Download {
     /// # Errors
     /// Whatever went wrong before the first byte.
     pub fn open(mut self) -> Result<(ObjectInfo, Reader), Error> {
+        if self.options.compressed {
+            return Err(Error::new(ErrorKind::Usage, "a reader takes content as it is sent")
+                .with_hint("Options::compressed is for files and descriptors"));
+        }
         let started = Instant::now();
         self.options.target = Target::Stdout;
         self.learn(started, &mut ())?;

@@ -15,9 +15,11 @@ use super::{
 use crate::{
     files::{
         checks::Checks,
+        content::Decoded,
         hasher::{Computed, Hasher},
     },
     fleet::TransferId,
+    http::field::Coding,
     options::Algorithm,
     orders::Failure,
     stream::{Next, Outlet, Shape},
@@ -38,6 +40,8 @@ pub(crate) struct Feed {
     told: u64,
     /// What the whole has come to.
     verdict: Option<Result<Vec<Computed>, Failure>>,
+    /// It is for the consumer to hash what it makes of the bytes, and how long that is.
+    outside: Option<u64>,
 }
 
 impl Feed {
@@ -58,6 +62,7 @@ impl Feed {
             hashed: 0,
             told: 0,
             verdict: None,
+            outside: None,
         };
         (tap, feed)
     }
@@ -86,6 +91,29 @@ impl Feed {
         Ok(next)
     }
 
+    /// From now on the consumer hashes what it makes of the bytes, with these, and says what that
+    /// comes to with [`Self::settle`].
+    pub(crate) fn outside(&mut self) -> Vec<Algorithm> {
+        self.outside = Some(0);
+        self.tap.checks().algorithms()
+    }
+
+    /// How the content is coded, once some of it is there.
+    pub(crate) fn coding(&self) -> Coding {
+        self.tap.coding()
+    }
+
+    /// What the bytes have become.
+    ///
+    /// # Errors
+    /// It is not what its digest names.
+    pub(crate) fn settle(&mut self, decoded: Decoded) -> Result<(), Failure> {
+        let verified = self.tap.checks().verify(&decoded.computed);
+        self.outside = Some(decoded.length);
+        self.verdict = Some(verified.clone().map(|()| decoded.computed));
+        verified
+    }
+
     /// The next bytes, if [`Self::next`] has found some.
     pub(crate) fn piece(&self) -> &[u8] {
         self.outlet.bytes()
@@ -109,7 +137,8 @@ impl Feed {
     pub(crate) fn over(&mut self, result: Result<Option<PathBuf>, Failure>) {
         let over = result.and_then(|path| match self.verdict.take() {
             Some(Ok(computed)) => {
-                Ok(Published { path, digests: self.tap.checks().checked(computed) })
+                let digests = self.tap.checks().checked(computed);
+                Ok(Published { path, digests, size: self.outside })
             }
             Some(Err(failure)) => Err(failure),
             None => Err(Failure::Internal("a stream was left before its end")),
@@ -119,6 +148,9 @@ impl Feed {
 
     /// Hashes what is new.
     fn hash(&mut self) {
+        if self.outside.is_some() {
+            return;
+        }
         let at = self.outlet.at();
         if at == 0 && self.hashed == 0 {
             let algorithms = self.tap.checks().algorithms();
@@ -134,7 +166,7 @@ impl Feed {
     }
 
     fn verify(&mut self) -> Result<(), Failure> {
-        if self.verdict.is_none() {
+        if self.verdict.is_none() && self.outside.is_none() {
             if self.hashed == 0 {
                 self.hash();
             }

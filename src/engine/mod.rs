@@ -15,6 +15,7 @@ pub(crate) mod feed;
 mod inbox;
 mod message;
 mod opening;
+pub(crate) mod plain;
 mod post;
 mod raw;
 pub(crate) mod shelf;

@@ -15,6 +15,7 @@ use super::tap::Tap;
 use crate::{
     files::{
         checks::{Checked, Checks},
+        content::{Content, Plain, Shared},
         dump::Dump,
         follow::Follower,
         hasher::Computed,
@@ -24,7 +25,11 @@ use crate::{
         sink::{self, Sink},
         store::{Store, Wanted, store_failure},
     },
-    http::{self, field::Validators, response::Head},
+    http::{
+        self,
+        field::{Coding, Validators},
+        response::Head,
+    },
     journal::Claim,
     options::{Algorithm, Digest, HeaderDump},
     orders::{Account, Extent, Failure, Found, StoreOp},
@@ -42,6 +47,10 @@ pub(crate) struct Shelf {
     /// Its end of the stream, if it is one.
     tap: Option<Tap>,
     dump: Option<Dump>,
+    /// It is decoded, at most so many bytes of it.
+    decodes: Option<Limit>,
+    /// What is on its way.
+    content: Option<Shared>,
 }
 
 /// What the first answer has told.
@@ -53,6 +62,7 @@ pub(super) struct Plan {
     disposition: Option<Vec<u8>>,
     stated: Vec<Digest>,
     head: Option<Arc<Head>>,
+    coding: Coding,
 }
 
 /// What is ready to be written.
@@ -77,7 +87,13 @@ pub(crate) enum Start {
 pub(crate) struct Published {
     pub(crate) path: Option<PathBuf>,
     pub(crate) digests: Vec<Checked>,
+    /// How long it is, where it is not what was transferred.
+    pub(crate) size: Option<u64>,
 }
+
+/// The most bytes, if there is a limit.
+#[derive(Clone, Copy)]
+struct Limit(Option<u64>);
 
 impl Plan {
     pub(super) fn new(
@@ -87,8 +103,10 @@ impl Plan {
         account: &Account,
     ) -> Self {
         let stated = account.stated.as_ref().map(Digest::from_stated).unwrap_or_default();
+        let coding = account.content_encoding.as_deref().and_then(Coding::named);
+        let coding = coding.unwrap_or_default();
         let (disposition, head) = (account.disposition.clone(), account.head.clone());
-        Self { extent, validators, resume, disposition, stated, head }
+        Self { extent, validators, resume, disposition, stated, head, coding }
     }
 }
 
@@ -116,12 +134,26 @@ impl Shelf {
         existing: Vec<Computed>,
         checks: Checks,
     ) -> Self {
-        Self { output: Some(output), checks, held, existing, tap, dump: None }
+        Self {
+            output: Some(output),
+            checks,
+            held,
+            existing,
+            tap,
+            dump: None,
+            decodes: None,
+            content: None,
+        }
     }
 
     /// The head of the answer that is accepted goes there.
     pub(crate) fn dump_header(self, to: Option<HeaderDump>) -> Self {
         Self { dump: to.map(Dump::new), ..self }
+    }
+
+    /// What comes is decoded; the most that may come of it.
+    pub(crate) fn decode(self, most: Option<u64>) -> Self {
+        Self { decodes: Some(Limit(most)), ..self }
     }
 
     /// Makes the output ready. `note` hears what is worth telling.
@@ -141,13 +173,23 @@ impl Shelf {
         let algorithms = self.checks.algorithms();
         let hashed = !algorithms.is_empty();
         let prepared = match &mut self.output {
+            Some(Output::File(store)) if self.decodes.is_some() => {
+                let file = store.prepare(None, &plan.validators, false)?;
+                let path = store.part_path();
+                let most = self.decodes.and_then(|Limit(most)| most);
+                let plain = Plain::file(path.clone(), file, most, &algorithms);
+                let content = Shared::new(Content::new(plan.coding, plain)?);
+                self.content = Some(content.clone());
+                let (sink, path) = (Sink::coded(path, content), Some(store.target()));
+                Prepared { sink, done: RangeSet::new(), path, follower: None, hashed }
+            }
             Some(Output::File(store)) => {
                 let file = store.prepare(plan.extent.as_ref(), &plan.validators, plan.resume)?;
                 let done = if plan.resume { self.held.clone() } else { RangeSet::new() };
                 Prepared::file(store, file, done, (algorithms, self.checks.read_back))?
             }
             Some(Output::Stream { path, .. }) => {
-                let sink = self.tap.as_ref().and_then(|tap| tap.prepare(&plan.stated));
+                let sink = self.tap.as_ref().and_then(|tap| tap.prepare(&plan.stated, plan.coding));
                 let sink = sink.ok_or_else(|| Failure::CannotResume {
                     reason: "bytes were handed on already and the server cannot resume".to_owned(),
                 })?;
@@ -232,10 +274,14 @@ impl Shelf {
     /// The digest is another, the file cannot be read back, synced or named.
     pub(super) fn publish(
         &mut self,
-        total: u64,
+        mut total: u64,
         follower: Option<Follower>,
     ) -> Result<Published, Failure> {
-        let mut computed = Vec::new();
+        let (mut computed, mut size) = (Vec::new(), None);
+        if let Some(content) = self.content.take() {
+            let decoded = content.finish()?;
+            (total, computed, size) = (decoded.length, decoded.computed, Some(decoded.length));
+        }
         if let (Some(Output::File(store)), Some(follower)) = (&self.output, follower) {
             let path = store.part_path();
             let result = follower.finish(total);
@@ -249,7 +295,7 @@ impl Shelf {
                 None
             }
         };
-        Ok(Published { path, digests: self.checks.checked(computed) })
+        Ok(Published { path, digests: self.checks.checked(computed), size })
     }
 
     /// The file that is there already is what there is.
@@ -263,7 +309,7 @@ impl Shelf {
         };
         let path = Some(store.keep(self.checks.sync)?);
         let existing = std::mem::take(&mut self.existing);
-        Ok(Published { path, digests: self.checks.checked(existing) })
+        Ok(Published { path, digests: self.checks.checked(existing), size: None })
     }
 
     /// The transfer failed.

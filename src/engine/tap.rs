@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     files::{checks::Checks, sink::Sink},
+    http::field::Coding,
     options::Digest,
     stream::{Inlet, Outlet, Shape, stream},
 };
@@ -13,13 +14,16 @@ use crate::{
 pub(crate) struct Tap {
     inlet: Inlet,
     checks: Arc<Mutex<Checks>>,
+    /// How the content is coded.
+    coding: Arc<Mutex<Coding>>,
 }
 
 impl Tap {
     /// A stream, and its consumer's end.
     pub(super) fn new(shape: Shape, checks: Checks) -> (Self, Outlet) {
         let (inlet, outlet) = stream(shape);
-        (Self { inlet, checks: Arc::new(Mutex::new(checks)) }, outlet)
+        let checks = Arc::new(Mutex::new(checks));
+        (Self { inlet, checks, coding: Arc::default() }, outlet)
     }
 
     /// How far beyond what was consumed may be written.
@@ -29,11 +33,12 @@ impl Tap {
 
     /// Makes it ready for an object from its first byte on, whatever came before. The server
     /// states these digests of it. `None` if the consumer has begun with another.
-    pub(super) fn prepare(&self, stated: &[Digest]) -> Option<Sink> {
+    pub(super) fn prepare(&self, stated: &[Digest], coding: Coding) -> Option<Sink> {
         if !self.inlet.restart() {
             return None;
         }
         self.checks().stated = stated.to_vec();
+        *self.coding.lock().unwrap_or_else(PoisonError::into_inner) = coding;
         Some(Sink::stream(self.inlet.clone()))
     }
 
@@ -55,6 +60,11 @@ impl Tap {
     /// Nothing goes to the consumer any more.
     pub(crate) fn close(&self) {
         self.inlet.close();
+    }
+
+    /// How the content is coded.
+    pub(super) fn coding(&self) -> Coding {
+        *self.coding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is demanded, stated and printed.

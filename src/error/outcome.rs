@@ -102,6 +102,7 @@ fn kind(failure: &Failure) -> ErrorKind {
         Failure::Archive(_) => ErrorKind::Archive,
         Failure::Store { .. } => ErrorKind::Write,
         Failure::Digest { .. } => ErrorKind::Digest,
+        Failure::Coding { .. } => ErrorKind::Coding,
         Failure::CannotResume { .. } => ErrorKind::CannotResume,
         Failure::Cancelled { signal } => ErrorKind::Cancelled(*signal),
         Failure::Internal(_) => ErrorKind::Internal,
@@ -153,6 +154,7 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::Range(RangeFault::Beyond(_)) => {
             Some("--range -N takes the last N bytes, whatever the length")
         }
+        Failure::Coding { .. } => Some("without --compressed it comes as it is"),
         Failure::Unpinned => Some("give a digest with --sha256, or use --pin none"),
         Failure::TooLarge { .. } => Some("--max-size SIZE sets the limit"),
         Failure::Archive(fault) => fault.hint(),

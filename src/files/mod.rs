@@ -2,6 +2,8 @@
 //! what an earlier run left.
 
 pub(crate) mod checks;
+pub(crate) mod content;
+pub(crate) mod decode;
 pub(crate) mod descriptor;
 pub(crate) mod dump;
 pub(crate) mod existing;

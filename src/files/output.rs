@@ -192,7 +192,7 @@ impl Opening<'_> {
                 directory: directory.to_owned(),
                 url: self.url.clone(),
                 slice: self.options.slice(),
-                resume: self.options.resume,
+                resume: self.options.resume && !self.options.compressed,
                 force: self.options.force,
                 patience: self.patience.clone(),
             };
@@ -218,7 +218,8 @@ impl Opening<'_> {
                 return Err(store_exists(&target, why));
             }
         }
-        let (url, resume, sync) = (self.url, self.options.resume, self.checks.sync);
+        let resume = self.options.resume && !self.options.compressed;
+        let (url, sync) = (self.url, self.checks.sync);
         let (patience, observer, mut told) = (self.patience, &mut *self.observer, false);
         let mut wait = || {
             if !std::mem::replace(&mut told, true) {

@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::store::{store_failure, store_failure_words};
+use super::{
+    content::Shared,
+    store::{store_failure, store_failure_words},
+};
 use crate::{
     orders::{Failure, StoreOp},
     stream::Inlet,
@@ -28,6 +31,8 @@ enum Kind {
     /// page cache, and has the others spin on its lock.
     File(Arc<File>, Arc<Mutex<()>>),
     Stream(Inlet),
+    /// Content that is decoded on its way into a file, in order.
+    Coded(Shared),
 }
 
 impl Sink {
@@ -41,11 +46,16 @@ impl Sink {
         Self { path: Arc::default(), kind: Kind::Stream(inlet) }
     }
 
+    /// Content that is decoded on its way into a file.
+    pub(crate) fn coded(path: PathBuf, content: Shared) -> Self {
+        Self { path: Arc::new(path), kind: Kind::Coded(content) }
+    }
+
     /// The file, if it is one: an engine may write to it by other means.
     pub(crate) fn as_file(&self) -> Option<&Arc<File>> {
         match &self.kind {
             Kind::File(file, _) => Some(file),
-            Kind::Stream(_) => None,
+            Kind::Stream(_) | Kind::Coded(_) => None,
         }
     }
 
@@ -62,6 +72,7 @@ impl Sink {
                 written.map(|()| true).map_err(|error| self.failed(&error))
             }
             Kind::Stream(inlet) => inlet.write(bytes, offset),
+            Kind::Coded(content) => content.write(bytes, offset).map(|()| true),
         }
     }
 

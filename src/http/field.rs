@@ -2,12 +2,14 @@
 
 use std::{ops::Range, time::Duration};
 
+mod coding;
 mod date;
 mod disposition;
 mod grammar;
 mod range_spec;
 mod stated;
 
+pub use coding::Coding;
 pub use date::HttpDate;
 pub use disposition::disposition_filename;
 pub(super) use grammar::decimal;

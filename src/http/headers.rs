@@ -36,6 +36,13 @@ impl Headers {
         Self(fields)
     }
 
+    /// Those of the same content without its coding.
+    #[must_use]
+    pub fn decoded(mut self) -> Self {
+        self.0.retain(|(name, _)| !name.eq_ignore_ascii_case("content-encoding"));
+        self
+    }
+
     /// Names, as received, and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))

@@ -84,6 +84,8 @@ pub struct Request {
     pub if_none_match: Option<String>,
     /// The value of `If-Modified-Since`.
     pub if_modified_since: Option<String>,
+    /// The content may be coded: `gzip`, `br` or `zstd`.
+    pub compressed: bool,
     /// Further fields in order. One of these replaces the default field of the same name
     /// (`User-Agent`, `Accept`, `Host`; of several `Host`s the first counts). Those that the range
     /// client owns are left out: `Range`, `If-Range`, `Accept-Encoding` (coded ranges cannot be
@@ -103,12 +105,13 @@ impl Request {
             if_range: None,
             if_none_match: None,
             if_modified_since: None,
+            compressed: false,
             fields: Vec::new(),
         }
     }
 
-    /// The octets to send: `Host`, `User-Agent: uget/VERSION`, `Accept: */*`,
-    /// `Accept-Encoding: identity`, range and preconditions, then [`Self::fields`].
+    /// The octets to send: `Host`, `User-Agent: uget/VERSION`, `Accept: */*`, `Accept-Encoding`
+    /// (`identity` unless it may be coded), range and preconditions, then [`Self::fields`].
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
@@ -124,7 +127,8 @@ impl Request {
                 write_field(&mut out, name, value.as_bytes());
             }
         }
-        write_field(&mut out, "Accept-Encoding", b"identity");
+        let codings: &[u8] = if self.compressed { b"gzip, br, zstd" } else { b"identity" };
+        write_field(&mut out, "Accept-Encoding", codings);
         for (name, value) in self.conditions() {
             write_field(&mut out, name, value.as_bytes());
         }

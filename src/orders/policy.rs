@@ -49,6 +49,8 @@ pub struct Policy {
     pub window: Option<u64>,
     /// The bytes of the object that are wanted; all of them by default.
     pub slice: Option<RangeSpec>,
+    /// The content may be coded on its way: one stream, without ranges, which cannot be resumed.
+    pub compressed: bool,
     /// What ties ranges together.
     pub pin: Pin,
     /// A digest will be checked, so ranges need no validator.
@@ -114,6 +116,7 @@ impl Default for Policy {
             min_split: 1 << 20,
             window: None,
             slice: None,
+            compressed: false,
             pin: Pin::Auto,
             digest: false,
             retries: 5,

@@ -13,7 +13,7 @@ use super::{
     recover::Lost,
     work::Work,
 };
-use crate::http::{body::Framing, redirect::Origin, response::Head};
+use crate::http::{body::Framing, field::Coding, redirect::Origin, response::Head};
 use crate::orders::{
     Attempt, ChangedHow, Command, Conn, Extent, Failure, Note, OPEN_END, Pin, expect,
 };
@@ -297,7 +297,12 @@ impl Transfer {
             self.note(Note::Unverified);
         }
         if let Some(coding) = head.content_coding() {
-            self.note(Note::Coded(coding));
+            if !self.policy.compressed {
+                self.note(Note::Coded(coding));
+            } else if Coding::named(&coding).is_none() {
+                let what = "that was not asked for".to_owned();
+                return self.refuse(conn, Failure::Coding { coding, what }, false);
+            }
         }
         self.disown(conn);
         self.start_over(total.map(Extent::all), head);

@@ -135,6 +135,7 @@ impl Transfer {
     /// A GET of where a chain of a place leads, with the fields that may go there.
     pub(super) fn request_to(&self, place: usize, chain: &Chain) -> Request {
         let mut request = Request::get(chain.current().clone());
+        request.compressed = self.policy.compressed;
         request.fields.clone_from(&self.policy.fields);
         if let Some(place) = self.places.at(place) {
             request.fields.extend(place.own_fields(chain).iter().cloned());

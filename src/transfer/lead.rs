@@ -92,7 +92,7 @@ impl Transfer {
     pub(super) fn ask_kin(&mut self) {
         let Some(object) = &self.edition.object else { return };
         let none = !object.ranged && self.edition.work.frontier() == 0;
-        if object.coded || none {
+        if object.coded || self.policy.compressed || none {
             return self.begin_again("another place is asked");
         }
         let version =

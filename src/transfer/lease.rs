@@ -304,7 +304,9 @@ impl Transfer {
         let Some(object) = &self.edition.object else { return false };
         let some = self.edition.work.frontier() > 0 && self.edition.from_zero == 0;
         let guarded = |spot: &edition::Spot| self.is_guarded(&spot.validators);
-        some && !object.coded && self.edition.spot(self.places.lead).is_some_and(guarded)
+        some && !object.coded
+            && !self.policy.compressed
+            && self.edition.spot(self.places.lead).is_some_and(guarded)
     }
 
     fn publish(&mut self) {

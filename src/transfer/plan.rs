@@ -39,6 +39,7 @@ pub(super) fn is_single(policy: &Policy) -> bool {
 /// The most connections that the user allows.
 pub(super) fn most(policy: &Policy) -> usize {
     match policy.connections {
+        _ if policy.compressed => 1,
         Connections::Auto { max } => max.max(1),
         Connections::Exactly(count) => count.max(1),
     }

@@ -11,6 +11,7 @@ mod bad_input;
 mod check;
 mod checksums;
 mod coded;
+mod compressed;
 mod dates;
 mod decompress;
 mod digest;

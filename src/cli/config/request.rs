@@ -32,6 +32,7 @@ pub(super) fn apply(
     for text in &args.header_env {
         options.headers.push(header_of_variable(text, around)?);
     }
+    options.compressed = args.compressed;
     let agent =
         around.or_variable(args.user_agent, "UGET_USER_AGENT", |text| Ok(text.to_owned()))?;
     options.user_agent = checked(agent, "--user-agent")?;
