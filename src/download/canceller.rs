@@ -41,8 +41,8 @@ impl Canceller {
         }
     }
 
-    /// Stops the download; it fails with [`ErrorKind::Cancelled`] holding `signal` (0 when there
-    /// was none). May be called at any time and more than once.
+    /// Stops the download; it fails with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled)
+    /// holding `signal` (0 when there was none). May be called at any time and more than once.
     pub fn cancel(&self, signal: i32) {
         let signal = *self.signal.get_or_init(|| signal);
         // Nobody listens when the download is over, and that is as good.
