@@ -229,10 +229,9 @@ impl Transfer {
             self.edition.work.set_total(total);
         }
         self.edition.extent = Some(extent);
-        // The rest of a stream may come of a place that has no more to show than a date, and a
-        // slice that comes as a whole may be long.
-        let kin = matches!(self.edition.question, Question::Rest { version: Version::Kin(_), .. });
-        let ranged = !kin && self.policy.slice.is_none() || self.is_lenient() || guarded;
+        // The rest of a stream may come of a place that has no more to show than a date, and what
+        // comes as a whole may be nothing that a second range could be joined with.
+        let ranged = self.is_lenient() || guarded;
         self.edition.lies = 0;
         self.believe(head);
         let left = self.edition.work.left();

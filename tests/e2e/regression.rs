@@ -35,6 +35,23 @@ e2e_test!(rt06_revisions_are_not_spliced, |t| {
     t.delivers(&output, "object.bin", &new);
 });
 
+// No validator, and all of it is the first part: what is missing of that is no range of its own.
+e2e_test!(rt06_an_object_that_fits_a_part_is_not_spliced, |t| {
+    let (old, new) = (Object::random(267, 4 * MIB), Object::random(268, 4 * MIB));
+    let to = Version { object: new.clone(), etag: None, last_modified: None };
+    for args in [&["-j8", "--part-size", "8M"][..], &["-j1", "--part-size", "8M"]] {
+        for way in
+            [Mode::Cut { from: 0, times: 1, at: 2_000_000, end: End::Rst }, Mode::Rate(4 << 20)]
+        {
+            let flips = Mode::Flips { after: 1, to: to.clone() };
+            let origin = Origin::of(&old).etag(None).mode(flips).mode(way).start();
+            let output = t.uget(args).arg(origin.url()).run();
+            t.whole_or_refused(&output, "object.bin", &[&old, &new]);
+            t.clear();
+        }
+    }
+});
+
 // As above, with another length: the plain answer is not judged by the probe's total.
 e2e_test!(rt07_a_fresh_answer_is_not_judged_by_a_stale_total, |t| {
     for size in [MIB + 7, 6 * MIB] {
