@@ -13,8 +13,8 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// A name from an archive, without its first `strip` components; `None` where nothing is left
-    /// of it.
+    /// A name from an archive, without its first `strip` components, of which `.` is one, as for
+    /// tar(1); `None` where nothing is left of it.
     ///
     /// # Errors
     /// In words, when it leads out, or might, or cannot be a name.
@@ -23,8 +23,8 @@ impl Name {
         if strip > 0 && parts.len() <= strip {
             return Ok(None);
         }
-        let own = |part: &&[u8]| OsString::from_vec(part.to_vec());
-        Ok(Some(Self { parts: parts.iter().skip(strip).map(own).collect() }))
+        let left = parts.iter().skip(strip).filter(|part| **part != b".");
+        Ok(Some(Self { parts: left.map(|part| OsString::from_vec(part.to_vec())).collect() }))
     }
 
     /// The directory's components and the last one; `None` for the directory itself.
@@ -51,7 +51,7 @@ fn parts(text: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
         return Err("its name is absolute");
     }
     let all = text.split(|byte| *byte == b'/');
-    let parts: Vec<&[u8]> = all.filter(|part| !part.is_empty() && *part != b".").collect();
+    let parts: Vec<&[u8]> = all.filter(|part| !part.is_empty()).collect();
     if parts.contains(&&b".."[..]) {
         return Err("its name has ..");
     }
@@ -110,10 +110,19 @@ mod tests {
             (".", 0, Some("")),
             ("./", 0, Some("")),
             ("a/b/c", 1, Some("b/c")),
-            ("./a/b/c", 2, Some("c")),
+            ("./a/b/c", 2, Some("b/c")),
+            ("./a", 1, Some("a")),
+            ("./d/b", 1, Some("d/b")),
+            ("././a", 2, Some("a")),
+            ("a/./b", 1, Some("b")),
+            ("a//b", 1, Some("b")),
+            (".//a/", 1, Some("a")),
+            ("a/.", 1, Some("")),
             ("a/b/c", 3, None),
+            ("a/b/", 2, None),
             ("a", 9, None),
             (".", 1, None),
+            ("./", 1, None),
             ("...", 0, Some("...")),
             ("..a/a..", 0, Some("..a/a..")),
             ("a\\..\\b", 0, Some("a\\..\\b")),

@@ -75,6 +75,14 @@ e2e_test!(components_are_stripped_and_reported, |t| {
     assert_eq!(report["path"], "a/b");
 });
 
+e2e_test!(a_dot_is_a_component, |t| {
+    let archive = Archive::new().dir("./", 0o700).file("./a", "x").file("./d/b", "y").end();
+    let origin = Origin::of(&Object::from_bytes(archive)).start();
+    t.uget(["--extract", "dir", "--strip-components", "1", &origin.url()]).run().succeeds();
+    assert_eq!(fs::read_to_string(t.path("dir/a")).unwrap(), "x");
+    assert_eq!(fs::read_to_string(t.path("dir/d/b")).unwrap(), "y");
+});
+
 e2e_test!(a_digest_is_of_the_archive, |t| {
     let object = Object::from_bytes(archive::gzip(&sample(2 * MIB)));
     let origin = Origin::of(&object).start();

@@ -196,6 +196,23 @@ fn stripped() {
 }
 
 #[test]
+fn a_dot_is_a_component() {
+    let world = World::new();
+    let archive = Archive::new()
+        .dir("./", 0o700)
+        .file("./a", "x")
+        .dir("./d/", 0o755)
+        .file("./d/b", "y")
+        .hardlink("./d/c", "./a")
+        .symlink("./l", "d/b")
+        .end();
+    let tree = world.accept(&archive, &Unpack { strip_components: 1, ..Unpack::default() });
+    let names: Vec<&str> = tree.keys().map(String::as_str).collect();
+    assert_eq!(names, ["", "a", "d", "d/b", "d/c", "l"]);
+    assert!(tree["d/c"].contains("2 links") && !tree[""].starts_with("700 "));
+}
+
+#[test]
 fn directories_come_last() {
     let world = World::new();
     let old = |mode, name| Entry { mode, mtime: -5, ..Entry::new(b'5', name) };
