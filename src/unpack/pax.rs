@@ -72,7 +72,7 @@ impl Said {
             b"mtime" => self.mtime = Some(time(value).ok_or_else(bad)?),
             _ => {
                 if let Some(name) = key.strip_prefix(ATTRIBUTE) {
-                    self.attributes.push((name.to_vec(), value.to_vec()));
+                    self.attributes.push((unescaped(name), value.to_vec()));
                 } else if let Some(what) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.record(what, value)?;
                 }
@@ -159,6 +159,21 @@ fn each(
     Ok(())
 }
 
+/// The name of an attribute as it was: GNU tar escapes what would end a key, and its own sign.
+fn unescaped(mut name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let (rest, octet) = match name {
+            [] => return out,
+            [b'%', b'3', b'D', rest @ ..] => (rest, b'='),
+            [b'%', b'2', b'5', rest @ ..] => (rest, b'%'),
+            [first, rest @ ..] => (rest, *first),
+        };
+        out.push(octet);
+        name = rest;
+    }
+}
+
 /// A decimal number; `None` where the value is empty, which takes an earlier one back.
 pub(super) fn whole(text: &[u8]) -> Result<Option<u64>, Failure> {
     if text.is_empty() {
@@ -238,6 +253,21 @@ mod tests {
         said.add(b"10 path=a\n8 size=\n25 SCHILY.xattr.user.a=\0\n").unwrap();
         assert_eq!(said.path.as_deref(), Some(&b"a"[..]));
         assert_eq!(said.attributes, [(b"user.a".to_vec(), b"\0".to_vec())]);
+    }
+
+    #[test]
+    fn names_of_attributes() {
+        for (key, want) in [
+            ("user.a%3Db", "user.a=b"),
+            ("user.100%25", "user.100%"),
+            ("user.%253D", "user.%3D"),
+            ("user.%3d%41%", "user.%3d%41%"),
+        ] {
+            let rest = format!(" SCHILY.xattr.{key}=v\n");
+            let mut said = Said::default();
+            said.add(format!("{}{rest}", rest.len() + 2).as_bytes()).unwrap();
+            assert_eq!(said.attributes, [(want.as_bytes().to_vec(), b"v".to_vec())]);
+        }
     }
 
     #[test]
