@@ -16,6 +16,12 @@ impl Block {
         }
         let mut header = Header::new_old();
         *header.as_mut_bytes() = *bytes;
+        // To all readers of tar, the fields of ustar are there whatever its version.
+        if bytes.get(MAGIC) == Some(b"ustar\0")
+            && let Some(version) = header.as_mut_bytes().get_mut(VERSION)
+        {
+            version.fill(b'0');
+        }
         Ok(Self(header))
     }
 
@@ -158,6 +164,9 @@ fn text(field: &[u8]) -> &[u8] {
 
 /// What everything in a tar archive is a multiple of.
 pub(super) const BLOCK: usize = 512;
+/// Where the format's name is, and its version.
+const MAGIC: std::ops::Range<usize> = 257..263;
+const VERSION: std::ops::Range<usize> = 263..265;
 /// Where the checksum is.
 const SUM: std::ops::Range<usize> = 148..156;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    archive::{Archive, Entry},
+    archive::{self, Archive, Entry},
     world::{World, tree},
 };
 use crate::options::Unpack;
@@ -210,6 +210,25 @@ fn a_dot_is_a_component() {
     let names: Vec<&str> = tree.keys().map(String::as_str).collect();
     assert_eq!(names, ["", "a", "d", "d/b", "d/c", "l"]);
     assert!(tree["d/c"].contains("2 links") && !tree[""].starts_with("700 "));
+}
+
+#[test]
+fn any_version_of_ustar_has_a_prefix() {
+    let prefix = Entry { bend: |head| head[345] = b'p', ..Entry::new(b'0', "x") }.blocks();
+    for (magic, want) in [
+        (b"ustar\x0000", "p/x"),
+        (b"ustar\0\0\0", "p/x"),
+        (b"ustar\0  ", "p/x"),
+        (b"ustar\x0001", "p/x"),
+        // GNU has other things there.
+        (b"ustar  \0", "x"),
+    ] {
+        let mut head = prefix.clone();
+        head[257..265].copy_from_slice(magic);
+        archive::sum(&mut head);
+        let tree = World::new().accept(&Archive::new().bytes(&head).end(), &Unpack::default());
+        assert_eq!(tree.keys().next_back().map(String::as_str), Some(want));
+    }
 }
 
 #[test]
