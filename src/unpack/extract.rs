@@ -34,6 +34,8 @@ pub(super) struct Extracted {
     /// What the directory itself is to be.
     pub(super) stamp: Stamp,
     pub(super) warnings: Vec<String>,
+    /// Bytes that sparse members have without content.
+    pub(super) holes: u64,
 }
 
 /// Extracts all members of `content` into `root`.
@@ -46,14 +48,14 @@ pub(super) fn all(
 ) -> Result<Extracted, Failure> {
     let manner = Manner::new(rules.preserve_setuid, rules.same_owner);
     let tree = Tree::new(root, manner.usual());
-    let mut extraction = Extraction { rules, gauge, tree, manner, budget };
+    let mut extraction = Extraction { rules, gauge, tree, manner, budget, holes: 0 };
     let mut members = Members::default();
     while let Some(member) = members.next(&mut content)? {
         extraction.member(&member, &mut content)?;
     }
-    let Extraction { tree, manner, .. } = extraction;
+    let Extraction { tree, manner, holes, .. } = extraction;
     let stamp = tree.finish().map_err(|error| writing(b".", &error))?;
-    Ok(Extracted { stamp, warnings: manner.warnings() })
+    Ok(Extracted { stamp, warnings: manner.warnings(), holes })
 }
 
 struct Extraction<'a> {
@@ -62,13 +64,18 @@ struct Extraction<'a> {
     tree: Tree,
     manner: Manner,
     budget: Budget,
+    holes: u64,
 }
 
 impl Extraction<'_> {
     fn member(&mut self, member: &Member, content: &mut Content) -> Result<(), Failure> {
         let refused = |what: &str| fault::member(&member.name, what);
         let logical = match &member.kind {
-            Kind::Sparse(map) => map.size,
+            Kind::Sparse(map) => {
+                let holes = map.size.saturating_sub(map.content());
+                self.holes = self.holes.saturating_add(holes);
+                map.size
+            }
             Kind::File => member.size,
             _ => 0,
         };

@@ -7,6 +7,7 @@ use crate::orders::{ArchiveFault, Failure};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ratio {
     decoded: u64,
+    fetched: u64,
     guarded: bool,
     archive: bool,
 }
@@ -14,7 +15,7 @@ pub(super) struct Ratio {
 impl Ratio {
     /// Guards, unless there is another limit; `archive`: plain tar is content enough.
     pub(super) fn new(guarded: bool, archive: bool) -> Self {
-        Self { decoded: 0, guarded, archive }
+        Self { decoded: 0, fetched: 0, guarded, archive }
     }
 
     /// It is coded in this way.
@@ -27,8 +28,15 @@ impl Ratio {
 
     /// `count` more bytes were decoded, of `fetched` in all.
     pub(super) fn count(&mut self, count: u64, fetched: u64) -> Result<(), Failure> {
+        self.fetched = fetched;
+        self.grow(count)
+    }
+
+    /// So much more is there without being decoded: the holes of sparse members. They cost nothing
+    /// until the end, when all is known that was fetched.
+    pub(super) fn grow(&mut self, count: u64) -> Result<(), Failure> {
         self.decoded = self.decoded.saturating_add(count);
-        let most = fetched.saturating_mul(RATIO).saturating_add(RATIO_FREE);
+        let most = self.fetched.saturating_mul(RATIO).saturating_add(RATIO_FREE);
         if self.guarded && self.decoded > most {
             return Err(Failure::Archive(ArchiveFault::Bomb));
         }

@@ -117,6 +117,8 @@ pub struct Staged {
     /// The mode of a directory.
     mode: Option<u32>,
     warnings: Vec<String>,
+    /// Bytes of sparse members that are in no archive.
+    holes: u64,
 }
 
 /// Unpacks `input` into `place`, to its end. It is decoded on this thread and written on another; a
@@ -134,17 +136,19 @@ pub fn unpack(
 ) -> Result<Staged, Trouble> {
     let (filling, content) = queue();
     let archive = matches!(&place.0, Into::Staged(stage) if stage.shape() == Shape::Tree);
-    let ratio = Ratio::new(rules.max_extracted.is_none(), archive);
+    let mut ratio = Ratio::new(rules.max_extracted.is_none(), archive);
     let (own, shown) = (rules.clone(), gauge.clone());
     let write = move || write(place, content, &own, &shown);
     let writing = thread::Builder::new().name("unpack".to_owned()).spawn(write);
     let writing = writing.map_err(|error| Trouble::Unpacking(no_thread(&error)))?;
-    let failed = filling.run(input, memory, ratio);
+    let failed = filling.run(input, memory, &mut ratio);
     let written = writing.join().unwrap_or(Err(Failure::Internal("what unpacks has panicked")));
-    match failed {
-        Some(error) => Err(Trouble::Input(error)),
-        None => written.map_err(Trouble::Unpacking),
+    if let Some(error) = failed {
+        return Err(Trouble::Input(error));
     }
+    let staged = written.map_err(Trouble::Unpacking)?;
+    ratio.grow(staged.holes).map_err(Trouble::Unpacking)?;
+    Ok(staged)
 }
 
 fn no_thread(error: &io::Error) -> Failure {
@@ -154,24 +158,24 @@ fn no_thread(error: &io::Error) -> Failure {
 fn write(place: Place, content: Content, rules: &Unpack, gauge: &Gauge) -> Result<Staged, Failure> {
     let mut into = place.0;
     let budget = Budget::new(rules.max_extracted);
-    let (mode, warnings) = match &mut into {
+    let (mode, warnings, holes) = match &mut into {
         Into::Staged(stage) if stage.shape() == Shape::Tree => {
             let done = extract::all(stage.directory()?, content, rules, budget, gauge)?;
-            (Some(done.stamp.mode), done.warnings)
+            (Some(done.stamp.mode), done.warnings, done.holes)
         }
         Into::Staged(stage) => {
             let mut file = stage.file()?;
             let fail = |error| fault::store(StoreOp::Write, stage.target(), fault::errno(&error));
             let sink = |bytes: &[u8]| file.write_all(bytes).map_err(fail);
             single::write(content, budget, gauge, sink)?;
-            (None, Vec::new())
+            (None, Vec::new(), 0)
         }
         Into::Stream(sink) => {
             single::write(content, budget, gauge, sink)?;
-            (None, Vec::new())
+            (None, Vec::new(), 0)
         }
     };
-    Ok(Staged { into, mode, warnings })
+    Ok(Staged { into, mode, warnings, holes })
 }
 
 impl Staged {

@@ -51,7 +51,7 @@ pub(super) fn queue() -> (Filling, Content) {
 impl Filling {
     /// Decodes `input` to its end, unless the other end is gone before. What fails is the last
     /// thing that is sent; an end is an empty buffer. Returns the input's error, if that failed.
-    pub(super) fn run(self, input: impl Read, memory: u64, ratio: Ratio) -> Option<io::Error> {
+    pub(super) fn run(self, input: impl Read, memory: u64, ratio: &mut Ratio) -> Option<io::Error> {
         let input = Fetched::new(input, Weak::clone(&self.taker));
         let taken = input.taken();
         let last = self.decode(input, &taken, memory, ratio).map(|()| Vec::new());
@@ -67,7 +67,7 @@ impl Filling {
         mut input: Fetched<R>,
         taken: &Taken,
         memory: u64,
-        mut ratio: Ratio,
+        ratio: &mut Ratio,
     ) -> Result<(), Failure> {
         let coding = Coding::of(&mut input)?;
         ratio.coding(coding)?;
@@ -75,11 +75,11 @@ impl Filling {
         while let Ok(mut buffer) = self.empty.recv() {
             buffer.resize(BUFFER, 0);
             let count = fill(&mut *decoder, &mut buffer).map_err(|e| broken(coding, &e))?;
+            ratio.count(count as u64, taken.bytes())?;
             if count == 0 {
                 return Ok(());
             }
             buffer.truncate(count);
-            ratio.count(count as u64, taken.bytes())?;
             if self.full.send(Ok(buffer)).is_err() {
                 break;
             }

@@ -96,6 +96,13 @@ e2e_test!(archives_that_grow, |t| {
     output.succeeds();
     let bomb = archive::zst(&Archive::new().file("zeros", vec![0; 100 * MIB]).end());
     refused(t, bomb, 102, "--max-extracted", &[]);
+    let hole: [(&str, &[u8]); 3] = [
+        ("GNU.sparse.size", b"1099511627776"),
+        ("GNU.sparse.numblocks", b"1"),
+        ("GNU.sparse.map", b"0,1"),
+    ];
+    let hole = Archive::new().pax(b'x', &hole).file("hole", "x").end();
+    refused(t, hole, 102, "--max-extracted", &[]);
 });
 
 e2e_test!(what_is_bad_is_told_while_the_server_is_silent, |t| {

@@ -238,6 +238,25 @@ fn what_grows_too_much() {
 }
 
 #[test]
+fn holes_grow_too() {
+    let hole = |size: u64| {
+        let size = size.to_string();
+        let sparse: [(&str, &[u8]); 3] = [
+            ("GNU.sparse.size", size.as_bytes()),
+            ("GNU.sparse.numblocks", b"1"),
+            ("GNU.sparse.map", b"0,1"),
+        ];
+        Archive::new().pax(b'x', &sparse).file("x", "x").end()
+    };
+    for (_, coding) in CODINGS {
+        refused(&coding(&hole(1 << 30)), "a thousand times");
+    }
+    World::new().accept(&hole(63 << 20), &Unpack::default());
+    let plan = Unpack { max_extracted: Some(1 << 30), ..Unpack::default() };
+    World::new().extract(&hole(1 << 30), &plan).unwrap();
+}
+
+#[test]
 fn what_is_not_known_to_be_whole() {
     let members = || Archive::new().file("a", [7; 700]);
     refused(&members().open(), "truncated");
