@@ -104,8 +104,9 @@ impl Stage {
     pub(super) fn publish(mut self, mode: Option<u32>, sync: bool) -> Result<PathBuf, Failure> {
         let fail = |errno| fault::store(StoreOp::Publish, &self.target, errno);
         let unsynced = |errno| fault::store(StoreOp::Sync, &self.target, errno);
+        let lost = |words| fault::words(StoreOp::Publish, &self.target, words);
         if !self.is_still_there() {
-            return Err(fault::words(StoreOp::Publish, &self.target, MOVED));
+            return Err(lost(MOVED));
         }
         let mode = Mode::from_raw_mode(mode.unwrap_or_else(|| self.file_mode()));
         match rustix::fs::fchmod(&self.held, mode) {
@@ -117,6 +118,9 @@ impl Stage {
             self.sync().map_err(unsynced)?;
         }
         let name = self.target.file_name().unwrap_or_default();
+        if !self.is_called(&self.side) {
+            return Err(lost(TAKEN_AWAY));
+        }
         match self.shape {
             Shape::File { replace: true } => self.rename(name),
             _ => self.rename_new(name),
@@ -125,6 +129,12 @@ impl Stage {
             Errno::EXIST | Errno::NOTEMPTY => exists(StoreOp::Publish, &self.target),
             errno => fail(errno),
         })?;
+        // No rename takes a handle: what was put there just before has the name now. Where nothing
+        // has it, what waited for it has moved it on.
+        if stat(&self.parent, name).is_ok() && !self.is_called(name) {
+            self.published = true;
+            return Err(lost(SWAPPED));
+        }
         if sync && let Err(errno) = self.sync_parent() {
             let back = |from: &OsStr, to: &OsStr| {
                 rustix::fs::renameat(&self.parent, from, &self.parent, to)
@@ -191,6 +201,12 @@ impl Stage {
         matches!((now, own), (Ok(now), Ok(own)) if same(&now, &own))
     }
 
+    /// Whether what is held has this name.
+    fn is_called(&self, name: &OsStr) -> bool {
+        let own = rustix::fs::fstat(&self.held);
+        matches!((stat(&self.parent, name), own), (Ok(now), Ok(own)) if same(&now, &own))
+    }
+
     /// Removes what is in it.
     fn clear(&self) -> Result<(), Errno> {
         match self.shape {
@@ -214,11 +230,13 @@ impl Drop for Stage {
         if !self.published {
             // What cannot be removed now is the next run's to remove.
             let _ = self.clear();
-            let flags = match self.shape {
-                Shape::Tree => AtFlags::REMOVEDIR,
-                Shape::File { .. } => AtFlags::empty(),
-            };
-            let _ = rustix::fs::unlinkat(&self.parent, &self.side, flags);
+            if self.is_called(&self.side) {
+                let flags = match self.shape {
+                    Shape::Tree => AtFlags::REMOVEDIR,
+                    Shape::File { .. } => AtFlags::empty(),
+                };
+                let _ = rustix::fs::unlinkat(&self.parent, &self.side, flags);
+            }
         }
     }
 }
@@ -311,3 +329,5 @@ const NAME_CUT: usize = 200;
 const TRIES: usize = 16;
 const FOREIGN: &str = "the name of its staging directory is taken";
 const MOVED: &str = "the directory was moved or removed meanwhile";
+const TAKEN_AWAY: &str = "what was staged was moved or removed meanwhile";
+const SWAPPED: &str = "what has the name now is something else, not what was staged";

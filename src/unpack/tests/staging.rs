@@ -4,11 +4,12 @@ use std::{
     fs,
     io::{self, Read},
     os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
     thread,
 };
 
 use super::{
-    archive::Archive,
+    archive::{self, Archive},
     world::{Odd, World, staged, tree},
 };
 use crate::{
@@ -64,6 +65,35 @@ fn a_directory_that_appears_meanwhile_is_left_alone() {
     assert!(matches!(&failure, Failure::Store { op: StoreOp::Publish, .. }), "{failure}");
     assert_eq!(tree(&world.target()), before);
     assert_eq!(fs::read_dir(world.path("work")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_took_the_place_of_the_staging_directory_is_left_alone() {
+    let kinds: [fn(&Path); 4] = [
+        |side| fs::create_dir(side).unwrap(),
+        |side| fs::write(side, "mine").unwrap(),
+        |side| symlink("../canary", side).unwrap(),
+        |_| {},
+    ];
+    for (make, shape) in kinds.iter().flat_map(|make| [(make, "dir"), (make, "file")]) {
+        let world = World::new();
+        let target = world.path("work").join(shape);
+        let place = match shape {
+            "dir" => Place::directory(&target).unwrap(),
+            _ => Place::file(&target, true).unwrap(),
+        };
+        let input = archive::gzip(&sample());
+        let staged = staged(Odd::of(&input), place, &Unpack::default()).unwrap();
+        let side = world.path("work").join(format!(".{shape}.uget-stage"));
+        fs::rename(&side, world.path("moved")).unwrap();
+        make(&side);
+        let before = tree(&world.path("work"));
+        let failure = staged.publish(false).unwrap_err();
+        assert!(matches!(&failure, Failure::Store { op: StoreOp::Publish, .. }), "{failure}");
+        assert!(failure.to_string().contains("moved or removed"), "{failure}");
+        assert_eq!(tree(&world.path("work")), before);
+        assert_eq!(fs::read_to_string(world.path("canary/file")).unwrap(), "unharmed");
+    }
 }
 
 #[test]
