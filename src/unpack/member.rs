@@ -114,13 +114,13 @@ impl Members {
         if i64::try_from(size).is_err() {
             return Err(fault::member(&name, "its size is more than a file can have"));
         }
-        // What follows a hard link is the next member, whatever size the file has.
-        if block.kind() == EntryType::Link {
+        let kind = kind(block, &mut said, &name, content, &mut size).map_err(refused)?;
+        // What follows anything but a file is the next member, whatever size it is said to have.
+        let list = block.kind().as_byte() == LIST;
+        if !list && !matches!(kind, Kind::File | Kind::Sparse(_)) {
             size = 0;
         }
-        let padded = size.next_multiple_of(BLOCK as u64) - size;
-        let kind = kind(block, &mut said, &name, content, &mut size).map_err(refused)?;
-        self.padding = padded;
+        self.padding = size.next_multiple_of(BLOCK as u64) - size;
         let owner = block.owner().map_err(refused)?;
         let mtime = said.mtime.map_or_else(|| block.mtime().map(|m| (m, 0)), Ok);
         let meta = Meta {
@@ -163,7 +163,7 @@ fn kind(
         EntryType::Char => Kind::Device(false, block.device()?),
         EntryType::Block => Kind::Device(true, block.device()?),
         // As a directory of an incremental archive: the content is a list of its names.
-        other if other.as_byte() == b'D' => Kind::Directory,
+        other if other.as_byte() == LIST => Kind::Directory,
         _ => return Err(fault::archive("it is of an unknown kind")),
     })
 }
@@ -253,6 +253,8 @@ fn until_nul(mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
+/// The kind of a directory with a list of its names.
+const LIST: u8 = b'D';
 /// The longest name that is held, in bytes; none longer is taken for one.
 const LONG_NAME: u64 = 8 << 10;
 /// The longest extended header, in bytes.

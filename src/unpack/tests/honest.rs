@@ -232,6 +232,26 @@ fn any_version_of_ustar_has_a_prefix() {
 }
 
 #[test]
+fn only_files_have_content() {
+    let sized = |kind, name: &str| Entry {
+        size: Some(b"00000002000\0".to_vec()),
+        link: b"first".to_vec(),
+        ..Entry::new(kind, name)
+    };
+    let mut archive = Archive::new().file("first", "x");
+    let kinds = [(b'5', "d"), (b'2', "s"), (b'1', "h"), (b'6', "p"), (b'0', "old/")];
+    for (kind, name) in kinds {
+        archive = archive.entry(&sized(kind, name)).file(format!("behind-{kind}"), "x");
+    }
+    // But for a list of names, as an incremental archive has it.
+    let list = Entry { content: vec![b'Y'; 700], ..Entry::new(b'D', "list") };
+    let archive = archive.entry(&list).file("behind-all", "x").end();
+    let tree = World::new().accept(&archive, &Unpack { devices: true, ..Unpack::default() });
+    assert_eq!(tree.keys().filter(|name| name.starts_with("behind-")).count(), 6);
+    assert!(tree["old"].ends_with("directory") && tree["list"].ends_with("directory"));
+}
+
+#[test]
 fn directories_come_last() {
     let world = World::new();
     let old = |mode, name| Entry { mode, mtime: -5, ..Entry::new(b'5', name) };
