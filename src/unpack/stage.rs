@@ -41,6 +41,8 @@ pub(super) struct Stage {
     side: OsString,
     /// Held open and locked.
     held: OwnedFd,
+    /// Descriptors for nothing but to be closed: to remove takes some, when there may be no more.
+    spare: Vec<OwnedFd>,
     published: bool,
 }
 
@@ -56,6 +58,10 @@ impl Stage {
             return Err(exists(StoreOp::Create, target));
         }
         let side = side_name(name);
+        let spare = (0..=SPARE).map(|_| parent.try_clone()).collect::<Result<Vec<_>, _>>();
+        let mut spare = spare.map_err(|error| fail(fault::errno(&error)))?;
+        // What is made can be opened.
+        spare.pop();
         for _ in 0..TRIES {
             let held = match shape {
                 Shape::Tree => hold_tree(&parent, &side),
@@ -70,7 +76,7 @@ impl Stage {
             // Between its making and the lock, another run may have taken it for left behind.
             if stat(&parent, &side).is_ok_and(|now| same(&now, &own)) {
                 let target = target.with_file_name(name);
-                let stage = Self { target, shape, parent, side, held, published: false };
+                let stage = Self { target, shape, parent, side, held, spare, published: false };
                 stage
                     .clear()
                     .map_err(|errno| fault::store(StoreOp::Create, &stage.path(), errno))?;
@@ -228,6 +234,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if !self.published {
+            self.spare.clear();
             // What cannot be removed now is the next run's to remove.
             let _ = self.clear();
             if self.is_called(&self.side) {
@@ -325,6 +332,8 @@ fn or_here(path: Option<&Path>) -> &Path {
 const SUFFIX: &[u8] = b".uget-stage";
 const NAME_MAX: usize = 255;
 const NAME_CUT: usize = 200;
+/// Descriptors that it takes to remove a tree.
+const SPARE: usize = 6;
 /// How often a staging directory is made anew that another run took away.
 const TRIES: usize = 16;
 const FOREIGN: &str = "the name of its staging directory is taken";

@@ -105,6 +105,24 @@ e2e_test!(archives_that_grow, |t| {
     refused(t, hole, 102, "--max-extracted", &[]);
 });
 
+e2e_test!(few_descriptors_leave_nothing, |t| {
+    let members = (0..20).fold(Archive::new(), |all, n| all.file(format!("d{n}/e/f"), "x"));
+    let origin = Origin::of(&Object::from_bytes(members.end())).start();
+    let mut failed = 0;
+    for files in 8..24 {
+        let args = ["-j1", "--extract", "dir", &origin.url()];
+        let output = t.uget(args).sandbox(Sandbox::default().files(files)).run();
+        if output.code() == Some(0) {
+            t.holds_only(&output, &["dir"]);
+            fs::rename(t.path("dir"), t.outside().join(files.to_string())).unwrap();
+        } else {
+            failed += 1;
+            t.holds_only(&output, &[]);
+        }
+    }
+    assert!(failed > 0);
+});
+
 e2e_test!(what_is_bad_is_told_while_the_server_is_silent, |t| {
     let bad = Archive::new().file("../x", "x").file("noise", Object::random(901, 2 * MIB).bytes());
     let origin = Origin::of(&Object::from_bytes(bad.end()))
