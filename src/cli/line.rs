@@ -87,7 +87,7 @@ fn segments(view: &View<'_>, name: &str) -> Vec<Segment> {
         push(7, super::message::connections(view.connections));
     }
     if let Some((count, name)) = &view.members {
-        push(6, if *count == 1 { "1 member".to_owned() } else { format!("{count} members") });
+        push(6, super::message::members(*count));
         push(8, tail(name, MEMBER_COLUMNS));
     }
     push(0, elapsed);

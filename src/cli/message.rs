@@ -109,7 +109,7 @@ pub(crate) fn summary(report: &Report) -> String {
         line += &format!(", {} from an earlier run", text::bytes(report.resumed));
     }
     if let Some(extracted) = report.extracted {
-        let members = report.members.map(|n| format!("{n} members, ")).unwrap_or_default();
+        let members = report.members.map(|n| members(n) + ", ").unwrap_or_default();
         line += &format!(", {members}{} unpacked", text::bytes(extracted));
     }
     for ReportedDigest { algorithm, value, verified, .. } in &report.digests {
@@ -129,6 +129,11 @@ fn rate(report: &Report) -> String {
         none if none <= 0.0 => String::new(),
         rate => format!(" ({})", text::rate(rate)),
     }
+}
+
+/// `12 members`, `1 member`.
+pub(crate) fn members(count: u64) -> String {
+    if count == 1 { "1 member".to_owned() } else { format!("{count} members") }
 }
 
 /// `16 connections`, `1 connection`.
@@ -295,6 +300,11 @@ mod tests {
         empty.transferred = 0;
         empty.transfer_elapsed = Duration::ZERO;
         all += &summary(&empty);
+        for members in [Some(1), Some(1204), None] {
+            let mut unpacked = finished();
+            (unpacked.members, unpacked.extracted) = (members, Some(5 << 20));
+            all += &summary(&unpacked);
+        }
         expect_file!["golden/summaries.txt"].assert_eq(&all);
     }
 }

@@ -1,8 +1,8 @@
 //! The data plane of one connection, from its first request to its last: send, find the head, have
 //! it believed, then receive, decrypt, decode and write, until the span or the body ends.
 //!
-//! Written once as `async` over [`Io`]. On io_uring every operation is a completion; on threads
-//! every operation blocks and no future here is ever pending.
+//! Written once as `async` over [`Io`]: an operation is a completion on io_uring, and on epoll a
+//! call that is made once the socket is ready.
 
 #![forbid(unsafe_code)]
 
